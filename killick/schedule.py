@@ -30,7 +30,10 @@ _NAMES = {
     "yearly": "0 0 1 1 *",
     "annually": "0 0 1 1 *",
 }
-_FORMS = "write 'every day at 03:00', 'every 6 hours', 'every monday at 04:30', '@daily', a cron line like '0 3 * * *', or 'off'"
+_FORMS = (
+    "write 'every day at 03:00', 'every 6 hours', 'every monday at 04:30', '@daily', "
+    "a cron line like '0 3 * * *', or 'off'"
+)
 _WORDS = re.compile(r"every (?P<what>[a-z0-9, ]+?)(?: at (?P<hour>\d{1,2})?:(?P<minute>\d{2}))?")
 _SECOND = timedelta(seconds=1)
 
@@ -65,7 +68,7 @@ def parse(text: str) -> Schedule:
         raise ValueError(f"there is no {words!r}: {', '.join('@' + n for n in _NAMES)} are known")
     cron = _from_words(re.sub(r"^daily at ", "every day at ", words)) if not _looks_like_cron(words) else words
     try:
-        next(CronSim(cron, datetime(2024, 1, 1)))  # noqa: DTZ001  # any moment: does the expression ever match?
+        next(CronSim(cron, datetime(2024, 1, 1)))  # any moment: does the expression ever match?
     except (CronSimError, StopIteration, ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is not a cron line ({error or 'it never comes'}): {_FORMS}") from None
     return Schedule(text, cron)

@@ -58,7 +58,8 @@ def test_what_can_be_written(text: str, cron: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "never", "every", "every 5 hours", "every 7 minutes", "every day at 25:00", "every day at :30", "every funday",
-     "@noon", "61 * * * *", "0 0 30 2 *", "* * * *", "0 3 * * * *", "every 0 hours", "every 6 hours at 03:00", "every 2 days"],
+     "@noon",
+     "61 * * * *", "0 0 30 2 *", "* * * *", "0 3 * * * *", "every 0 hours", "every 6 hours at 03:00", "every 2 days"],
 )  # fmt: skip
 def test_what_cannot_be_written_says_what_can(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|choose|known|leave"):
