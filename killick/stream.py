@@ -24,14 +24,14 @@ _RUN = "run-"
 class Measure:
     """Counts and hashes what passes; `sha256` in hex."""
 
-    bytes: int = 0
+    size: int = 0
 
     def __post_init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def update(self, chunk: bytes) -> None:
         self._hash.update(chunk)
-        self.bytes += len(chunk)
+        self.size += len(chunk)
 
     @property
     def sha256(self) -> str:
@@ -45,7 +45,7 @@ def measure(path: Path, watch: Watch = unwatched) -> Measure:
     with path.open("rb") as file:
         for chunk in chunks(file):
             seen.update(chunk)
-            watch(seen.bytes, total)
+            watch(seen.size, total)
     return seen
 
 
