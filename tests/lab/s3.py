@@ -54,9 +54,18 @@ class S3(Server):
             *(f"-s3.config={self.folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0"),
             *(f"-{part}.localSocket={self.folder}/{part}.sock" for part in ("s3", "filer")),
             "-master.telemetry=false",
-            # Every bucket takes volumes of its own: 0 is as many as the disk holds.
-            *("-volume.max=0", "-master.volumeSizeLimitMB=1024"),
+            # Every bucket takes volumes of its own; the default is 8 in all.
+            *("-volume.max=5000", "-master.volumeSizeLimitMB=1024"),
         ]
+
+    def surroundings(self) -> dict[str, str]:
+        return {**super().surroundings(), "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+
+    def close(self) -> None:
+        super().close()
+        for socket in Path("/tmp").glob("seaweedfs-*-grpc-*.sock"):  # their place is fixed in the program
+            if any(socket.stem.endswith(f"-{port}") for port in self.ports):
+                socket.unlink(missing_ok=True)
 
     def ready(self) -> None:
         # Its port answers seconds before a bucket can be made.
