@@ -269,7 +269,7 @@ def test_the_sample_restores(postgres16: Postgres) -> None:
     with closing(postgres16.connect("lab_sample")) as connection:
         sample.load(connection, rows=3_000)
     dump = subprocess.check_output([postgres16.bin / "pg_dump", "--dbname", url], env={})
-    psql = [postgres16.bin / "psql", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--dbname", copy]
+    psql = [str(postgres16.bin / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", copy]
     assert subprocess.run(psql, input=dump, capture_output=True, env={}, check=False).stderr == b""
     for ask in (
         "SELECT count(*) FROM orders",
