@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.lab import Missing
 from tests.lab.cache import digest, folder, root, run
 
+CODECS = {"lrzip": "lrzip", "zstd": "zstd", "age": "age"}  # program: Debian package
+
 
 def install(*packages: str) -> None:
     """Install into the system; only for root. Asks for new package lists only when the known ones fail."""
