@@ -1,6 +1,7 @@
 """MongoDB servers, out of a wheel, and mongodump and mongorestore, built from source once."""
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -49,10 +50,10 @@ def _build(place: Path) -> None:
 def _is_go(program: str) -> bool:
     """Whether this is a Go that builds the tools: 1.21 or newer (Debian 12 has 1.19)."""
     try:
-        version = run(program, "env", "GOVERSION").strip().removeprefix("go").split(".")
+        version = re.match(r"go(\d+)\.(\d+)", run(program, "env", "GOVERSION"))
     except Missing:
         return False
-    return (int(version[0]), int(version[1])) >= (1, 21)
+    return version is not None and (int(version[1]), int(version[2])) >= (1, 21)
 
 
 class Mongod(Server):
