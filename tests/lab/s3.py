@@ -3,7 +3,9 @@
 import json
 import secrets
 import signal
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +51,36 @@ class S3(Server):
             *("volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
         )
         return [
-            *(self.program, "-logtostderr", "server", "-s3", f"-dir={self.folder}/data", f"-ip={HOST}", f"-ip.bind={HOST}"),
+            *(
+                self.program,
+                "-logtostderr",
+                "server",
+                "-s3",
+                f"-dir={self.folder}/data",
+                f"-ip={HOST}",
+                f"-ip.bind={HOST}",
+            ),
             *(f"-{name}={port}" for name, port in zip(names, self.ports, strict=True)),
             *(f"-s3.config={self.folder}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0"),
             *(f"-{part}.localSocket={self.folder}/{part}.sock" for part in ("s3", "filer")),
             "-master.telemetry=false",
-            # Every bucket takes volumes of its own: 0 is as many as the disk holds.
-            *("-volume.max=0", "-master.volumeSizeLimitMB=1024"),
+            # Every bucket takes volumes of its own; the default is 8 in all.
+            *("-volume.max=5000", "-master.volumeSizeLimitMB=1024"),
         ]
+
+    def surroundings(self) -> dict[str, str]:
+        return {**super().surroundings(), "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+
+    def close(self) -> None:
+        super().close()
+        _sweep_sockets()
 
     def ready(self) -> None:
         # Its port answers seconds before a bucket can be made.
-        self.client(retries=0).create_bucket(Bucket="killick-lab-ready")
+        client, ready = self.client(retries=0), {"Bucket": "killick-lab-ready", "Key": "ready"}
+        client.create_bucket(Bucket=ready["Bucket"])
+        client.delete_object(**ready)
+        client.put_object(**ready, Body=b"", IfNoneMatch="*")
 
     def environment(self) -> dict[str, str]:
         """The variables by which killick finds it."""
@@ -99,3 +119,13 @@ def client(variables: dict[str, str], *, retries: int = 2) -> Any:
             connect_timeout=5,
         ),
     )
+
+
+def _sweep_sockets() -> None:
+    """The program's sockets lie in /tmp whatever TMPDIR says, and outlive it when it is killed."""
+    for path in Path("/tmp").glob("seaweedfs-*-grpc-*.sock"):  # fixed in the program
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()

@@ -72,6 +72,10 @@ class Server:
                 cwd=self.folder,
                 start_new_session=True,  # Ctrl-C is ours; the servers end when their `with` does
             ).result()
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Until `ready` no longer raises. Raises Missing with the log's end when it ended or takes a minute."""
         wait(self.ready, alive=lambda: self.process is not None and self.process.poll() is None, log=self.log)
 
     def stop(self, *, kill: bool = False) -> None:
