@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+
+from killick.lock import hold
 
 from killick import catalog, layout
 from killick.archive import Recipe, check_room, save
-from killick.engines import Engine, Facts, Source, connect
-from killick.errors import Aborted, Busy, KillickError, Refused
-from killick.events import BackupFailed, BackupFinished, BackupStarted, Observer, Swept
-from killick.lock import hold
+from killick.engines import Source, connect
+from killick.errors import Aborted, KillickError
+from killick.events import BackupFinished, BackupStarted, Observer, Swept
 from killick.manifest import Manifest
 from killick.stores import Store
 from killick.stream import Scratch

@@ -54,7 +54,11 @@ def first_start() -> None:
         cursor.execute("SELECT to_regclass('customers') IS NULL")
         if cursor.fetchone()[0]:
             cursor.execute(SCHEMA)
-            names = [f"{first} {last}" for first in "Ana Björn 文子 Олег Zoë".split() for last in "Novák O'Hara İnce Š".split()]
+            names = [
+                f"{first} {last}"
+                for first in ["Ana", "Björn", "文子", "Олег", "Zoë"]
+                for last in ["Novák", "O'Hara", "İnce", "Š"]
+            ]
             execute_values(
                 cursor,
                 "INSERT INTO customers (name, email) VALUES %s",
