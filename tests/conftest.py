@@ -1,0 +1,77 @@
+"""Fixtures of real parts. One that cannot be had here skips its tests; with CI=true it fails them."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import Missing, postgres, programs
+from tests.lab.faults import Faults
+from tests.lab.mongod import Mongod
+from tests.lab.postgres import Postgres
+from tests.lab.s3 import S3
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Iterator[None]:
+    try:
+        return (yield)
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session", params=postgres.majors(), ids=lambda major: f"postgres{major}")
+def any_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    """A test that takes this runs on every major there is. The server is shared: make your own database."""
+    with Postgres(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres16() -> Iterator[Postgres]:
+    """One shared server: make your own database, leave the server as it was."""
+    with Postgres(16) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres18() -> Iterator[Postgres]:
+    """The newest major, for moves and restores between majors."""
+    with Postgres(18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """A standalone server, shared: make your own database."""
+    with Mongod() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_set() -> Iterator[Mongod]:
+    """A replica set of one, shared; it has an oplog."""
+    with Mongod(replica_set=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """One shared server: make your own bucket."""
+    with S3() as server:
+        yield server
+
+
+@pytest.fixture
+def faults(s3: S3) -> Iterator[Faults]:
+    """A proxy before the S3 server, without a fault yet: `faults.environment()` sends killick through it."""
+    with Faults(s3) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def programs_path() -> str:
+    """The value of PROGRAMS for killick's children."""
+    return programs.programs_path()
