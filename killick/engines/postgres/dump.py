@@ -10,7 +10,7 @@ from pathlib import Path
 
 from killick import process
 from killick.contents import Contents, Table
-from killick.engines.postgres import catalog, commands, inventory, names, roles, rows, schema
+from killick.engines.postgres import catalog, commands, inventory, roles, rows, schema
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.catalog import Numbers, Relation
 from killick.engines.postgres.session import DatabaseError, Session, pinned

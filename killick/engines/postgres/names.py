@@ -19,3 +19,9 @@ def literal(text: str) -> str:
 def key(*parts: str) -> str:
     """public.orders, public."Order Items": bare where [a-z_][a-z0-9_]* matches, whatever the server's keywords are."""
     return ".".join(part if _BARE.fullmatch(part) else sql(part) for part in parts)
+
+
+def parts(qualified: str) -> list[str]:
+    """The schema and name of a key."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^."]+)', qualified)
+    return [quoted.replace('""', '"') or bare for quoted, bare in found]
