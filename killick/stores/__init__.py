@@ -86,10 +86,14 @@ def sweep(store: Store, key: str) -> int:
 
 def put_json(store: Store, key: str, data: Mapping[str, Any], *, if_absent: bool = False) -> Stored:
     """A small object. Raises what `put` raises."""
-    text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+    return put_bytes(store, key, f"{json.dumps(data, ensure_ascii=False, indent=1)}\n".encode(), if_absent=if_absent)
+
+
+def put_bytes(store: Store, key: str, data: bytes, *, if_absent: bool = False) -> Stored:
+    """A small object. Raises what `put` raises."""
     with tempfile.TemporaryDirectory(prefix="killick-") as folder:
         path = Path(folder, "object")
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(data)
         return store.put(key, path, if_absent=if_absent)
 
 
