@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from killick.errors import (
     AccessDenied,
     CommandFailed,
-    Corrupt,
     KillickError,
     NoSpace,
     NotFound,
@@ -30,6 +29,21 @@ _LACKING = {
     "server-gone": "environment",
 }
 """Reasons of a RestoreError that are the throwaway's; all others are the backup's."""
+
+_NOT_ITS_FAULT: dict[type[Exception], str] = {
+    NoSpace: "disk",
+    NotFound: "pruned",
+    Refused: "format",  # a manifest that a later version wrote
+    StoreError: "network",
+    Unsupported: "version",
+    SettingsError: "key",  # an encrypted archive, and no AGE_IDENTITY
+    Unreachable: "environment",
+    AccessDenied: "environment",
+    CommandFailed: "environment",
+    MemoryError: "memory",
+    TimeoutError: "timeout",
+}
+"""Checked in this order; every other error of killick's own speaks against the backup."""
 
 _KILLED = -9  # by the kernel, for want of memory: nobody else kills what we started
 
@@ -53,43 +67,25 @@ def outcome(error: Exception, *, older_server: bool = False) -> Outcome:
 
 
 def _classify(error: Exception, older_server: bool) -> tuple[str, str]:
-    match error:
-        case Unverifiable():
-            return UNVERIFIABLE, error.reason
-        case NoSpace():
-            return UNVERIFIABLE, "disk"
-        case Corrupt():
-            return FAILED, error.kind
-        case RestoreError():
-            if error.reason in _LACKING:
-                return UNVERIFIABLE, _LACKING[error.reason]
-            if error.reason == "version" and older_server:
-                return UNVERIFIABLE, "version"
-            return FAILED, error.reason
-        case NotFound():
-            return UNVERIFIABLE, "pruned"
-        case Refused():  # a manifest of a later format
-            return UNVERIFIABLE, "format"
-        case StoreError():
-            return UNVERIFIABLE, "network"
-        case Unsupported():
-            return UNVERIFIABLE, "version"
-        case SettingsError():
-            return UNVERIFIABLE, "environment"
-        case CommandFailed():
-            return UNVERIFIABLE, "memory" if error.status == _KILLED else "environment"
-        case Unreachable() | AccessDenied():
-            return UNVERIFIABLE, "environment"
-        case KillickError():
-            return FAILED, error.kind
-        case MemoryError():
-            return UNVERIFIABLE, "memory"
-        case TimeoutError():
-            return UNVERIFIABLE, "timeout"
-        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return UNVERIFIABLE, "disk"
-        case _:
-            return UNVERIFIABLE, "environment"
+    reason = _excuse(error, older_server)
+    if reason:
+        return UNVERIFIABLE, reason
+    if isinstance(error, RestoreError):
+        return FAILED, error.reason
+    return (FAILED, error.kind) if isinstance(error, KillickError) else (UNVERIFIABLE, "environment")
+
+
+def _excuse(error: Exception, older_server: bool) -> str:
+    """Why it says nothing about the backup; "" when it does."""
+    if isinstance(error, Unverifiable):
+        return error.reason
+    if isinstance(error, RestoreError):
+        return "version" if error.reason == "version" and older_server else _LACKING.get(error.reason, "")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk"
+    if isinstance(error, CommandFailed) and error.status == _KILLED:
+        return "memory"
+    return next((reason for kind, reason in _NOT_ITS_FAULT.items() if isinstance(error, kind)), "")
 
 
 def _told(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ LEVELS = (
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
-_RESTORING = ("download", "check", "decrypt", "decode", "start", "restore")
+_RESTORING = ("download", "check", "decrypt", "decode", "restore")
 _SHOWN = 20  # differences that a person is shown; the record has them all
 
 
@@ -66,6 +66,9 @@ class Report:
         if "restore" not in self.seconds or self.level < 2:
             return None
         return round(sum(self.seconds.get(phase, 0.0) for phase in _RESTORING), 3)
+
+    def noting(self, warning: str) -> Report:
+        return replace(self, warnings=(*self.warnings, warning))
 
     def to_json(self) -> dict[str, Any]:
         """The stable document of `killick verify --json`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,17 +13,17 @@ from killick.bring import Opened, fetch, open_archive
 from killick.catalog import Backup
 from killick.compare import Mismatch
 from killick.contents import Contents
-from killick.engines import Engine, Inspecting, connect
+from killick.engines import Engine, connect, inspect
 from killick.errors import Aborted, Corrupt, DatabaseMissing, KillickError, NotFound, StoreError, Unverifiable
 from killick.manifest import Manifest, comparable
-from killick.process import numbers
+from killick.programs import numbers
 from killick.stores import Store
 from killick.stream import Scratch
 from killick.throwaway import Copy, throwaway
 from killick.watch import Phases
 from verify.deadline import Deadline
 from verify.outcome import Outcome, outcome
-from verify.report import FAILED, LEVELS, PASSED, UNVERIFIABLE, Report
+from verify.report import FAILED, LEVELS, PASSED, Report
 
 HIGHEST = len(LEVELS) - 1
 _LOCALE = ("collate", "ctype", "provider", "locale")
@@ -115,7 +115,7 @@ def _climb(
         found.manifest = opened.manifest
         if level == 1:
             with phases.phase("inspect"):
-                _inspect(opened)
+                inspect(opened.manifest.engine, opened.folder)
         found.reached = 1
         if level > 1:
             _in_throwaway(opened, options, level, found, phases, deadline)
@@ -131,13 +131,6 @@ def _fetched(store: Store, backup: Backup, manifest: Manifest, folder: Path, pha
         except NotFound:
             raise Unverifiable(f"{backup.id} was pruned meanwhile", reason="pruned") from None
         raise
-
-
-def _inspect(opened: Opened) -> None:
-    """Reads the whole dump without a server. Raises Corrupt."""
-    engine = _engine_of(opened.manifest)
-    if isinstance(engine, Inspecting):
-        engine.inspect(opened.folder)
 
 
 def _in_throwaway(
@@ -178,7 +171,7 @@ def _told_apart(opened: Opened, found: _Found) -> Iterator[None]:
     except KillickError as error:
         if outcome(error).result == FAILED:
             try:
-                _inspect(opened)
+                inspect(opened.manifest.engine, opened.folder)
             except Corrupt:
                 found.reached = 0
                 raise
@@ -229,4 +222,4 @@ def _report(backup: Backup, level: int, found: _Found, phases: Phases, told: Out
 def _older(found: _Found) -> bool:
     if found.copy is None or found.manifest is None:
         return False
-    return _numbers(found.copy.version) < _numbers(found.manifest.server_version)
+    return numbers(found.copy.version) < numbers(found.manifest.server_version)

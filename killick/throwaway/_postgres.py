@@ -14,7 +14,7 @@ from killick.engines import Source
 from killick.errors import Unreachable, Unverifiable
 from killick.limits import limits
 from killick.manifest import Manifest
-from killick.programs import Program, installed
+from killick.programs import Program, installed, numbers
 from killick.throwaway import Copy, _server
 from killick.throwaway._place import User, place, reachable, user
 
@@ -47,7 +47,7 @@ _SETTINGS = {
 
 def missing(manifest: Manifest) -> str:
     """Why there is no server for this backup here, "" when there is one."""
-    major = version(manifest.server_version)[:1]
+    major = numbers(manifest.server_version)[:1]
     there = installed("postgres")
     if any(program.version[:1] == major for program in there):
         return ""
@@ -59,7 +59,7 @@ def missing(manifest: Manifest) -> str:
 def start(manifest: Manifest, scratch: Path, kind: str) -> Iterator[Copy]:
     who = user()
     program = _program(manifest, who)
-    wanted = version(manifest.server_version)
+    wanted = numbers(manifest.server_version)
     notes = []
     if program.version < wanted:
         notes.append(f"the throwaway is {_dotted(program.version)}, older than the source's {_dotted(wanted)}")
@@ -78,19 +78,13 @@ def start(manifest: Manifest, scratch: Path, kind: str) -> Iterator[Copy]:
             )  # fmt: skip
 
 
-def version(text: str) -> tuple[int, ...]:
-    """(16, 14) of "16.14 (Debian …)"."""
-    numbers = text.split(" ", 1)[0].split(".")
-    return tuple(int(n) for n in numbers if n.isdecimal())
-
-
 def _dotted(parts: tuple[int, ...]) -> str:
     return ".".join(map(str, parts))
 
 
 def _program(manifest: Manifest, who: User) -> Program:
     """The newest minor of that major; an older minor than the source's is better than nothing."""
-    major = version(manifest.server_version)[:1]
+    major = numbers(manifest.server_version)[:1]
     there = [program for program in installed("postgres") if program.version[:1] == major]
     found = next((program for program in there if reachable(program.path, who)), None)
     if found is not None:

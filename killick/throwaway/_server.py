@@ -99,7 +99,7 @@ def prepare(cell: Cell, program: Program, argv: Sequence[str]) -> None:
 
 @contextmanager
 def serving(
-    cell: Cell, program: Program, argv: Sequence[str], ready: Callable[[], object], end: signal.Signals
+    cell: Cell, program: Program, argv: Sequence[str], ready: Callable[[], None], end: signal.Signals
 ) -> Iterator[Process]:
     """The server, once `ready` no longer raises Unreachable; `end` stops it with all its children."""
     with start(cell.command(program, argv)) as process:
@@ -110,12 +110,11 @@ def serving(
             _stop(process, end)
 
 
-def _await(process: Process, program: Program, ready: Callable[[], object]) -> None:
+def _await(process: Process, program: Program, ready: Callable[[], None]) -> None:
     until = time.monotonic() + _UP
     while True:
         try:
-            ready()
-            return
+            return ready()
         except Unreachable as error:
             if not process.running():
                 raise _unable(program, f"it ended: {process.stderr}") from None

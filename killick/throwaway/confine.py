@@ -189,17 +189,18 @@ def _filter(machine: Machine) -> bytes:
         machine.io_uring_setup, machine.pidfd_getfd,
     ]  # fmt: skip
     by_family = [machine.socket, machine.socketpair]
-    # Forward jumps, counted in instructions from the next one. The tail: allow, load family, AF_UNIX?, deny, allow.
-    lines = [(load, 0, 0, 4), (equal, 0, "deny", machine.audit), (load, 0, 0, 0), (at_least, "deny", 0, 0x40000000)]
-    lines += [(equal, "deny", 0, number) for number in never]
-    lines += [(equal, "family", 0, number) for number in by_family]
-    at = len(lines)
-    lines += [(end, 0, 0, allow), (load, 0, 0, 16), (equal, "unix", 0, 1), (end, 0, 0, deny), (end, 0, 0, allow)]
-    places = {"family": at + 1, "deny": at + 3, "unix": at + 4}
-    return b"".join(
-        struct.pack("HBBI", code, *(j if isinstance(j, int) else places[j] - i - 1 for j in (yes, no)), k)
-        for i, (code, yes, no, k) in enumerate(lines)
-    )
+    # (code, where to go if so, if not, operand); places are counted at the end
+    lines: list[tuple[int, str, str, int]] = [(load, "", "", 4), (equal, "", "deny", machine.audit), (load, "", "", 0)]
+    lines += [(at_least, "deny", "", 0x40000000)]  # x32's calls, under another number
+    lines += [(equal, "deny", "", number) for number in never]
+    lines += [(equal, "family", "", number) for number in by_family]
+    lines += [(end, "", "", allow)]
+    places = {"family": len(lines), "deny": len(lines) + 2, "allow": len(lines) + 3}
+    lines += [(load, "", "", 16), (equal, "allow", "", 1), (end, "", "", deny), (end, "", "", allow)]  # 1: AF_UNIX
+    jumps = [
+        (places[yes] - i - 1 if yes else 0, places[no] - i - 1 if no else 0) for i, (_, yes, no, _) in enumerate(lines)
+    ]
+    return b"".join(struct.pack("HBBI", line[0], *jump, line[3]) for line, jump in zip(lines, jumps, strict=True))
 
 
 def main(arguments: list[str]) -> None:
