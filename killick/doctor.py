@@ -34,7 +34,9 @@ def check_store(store: Store, project: str, folder: Path) -> Iterator[Check]:
     yield Check("store: can be written", True)
     try:
         listed = [stored for stored in store.list(key) if stored.key == key]
-        yield Check("store: can be listed", bool(listed), "the object just written is not listed: is this bucket cached?")
+        yield Check(
+            "store: can be listed", bool(listed), "the object just written is not listed: is this bucket cached?"
+        )
         store.get(key, back)
         same = back.read_bytes() == probe.read_bytes()
         yield Check("store: gives back what was written", same, "the object read differs from the one written")
