@@ -70,9 +70,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         with _signals():
             program().main(argv, prog_name="killick", standalone_mode=False)
         code = 0
-    except BrokenPipeError:  # `killick list | head`: whoever read has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except click.exceptions.Exit as error:
         code = error.exit_code
     except BaseException as error:
