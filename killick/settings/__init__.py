@@ -13,26 +13,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from killick import engines, stores
-from killick.cgroup import cpus
+from killick.codecs import Choice
 from killick.engines import Source
 from killick.errors import NotFound, SettingsError
+from killick.limits import limits
+from killick.retention import Policy
 from killick.schedule import OFF, Schedule
 from killick.settings.environ import Reader
-from killick.settings.sources import Sources, database
+from killick.settings.sources import Sources, database, target
 from killick.stores import Access
 
+__all__ = ["Settings", "load", "target"]
+
 _UTC = ZoneInfo("UTC")
-
-
-@dataclass(frozen=True)
-class Keep:
-    """How many backups of each kind are kept; days, weeks… are local to the schedule's zone."""
-
-    last: int = 3
-    daily: int = 7
-    weekly: int = 4
-    monthly: int = 12
-    yearly: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class Telling:
 
 @dataclass(frozen=True)
 class Settings:
-    """`project` is "" and `sources` empty where they were not given. `level` None: the codec's own default.
+    """`project` is "" and `sources` empty where they were not given.
 
     `recipients` and `identity` are age's; `restore_to` is RESTORE_URL as a source; `mask` are the rules' text.
     """
@@ -77,10 +70,9 @@ class Settings:
     access: Access = field(default_factory=Access)
     schedule: Schedule = OFF
     zone: ZoneInfo = _UTC
-    keep: Keep = Keep()
+    keep: Policy = field(default_factory=Policy)
     prune: bool = True
-    codec: str = "lrzip"
-    level: int | None = None
+    codec: Choice = field(default_factory=lambda: Choice.of("lrzip"))
     read_back: bool = True
     evidence: str = "dump"
     recipients: tuple[str, ...] = ()
@@ -154,7 +146,6 @@ def load(environ: Mapping[str, str], *needed: str) -> Settings:
 
 def _settings(read: Reader) -> Settings:
     schemes = engines.modules().keys()
-    codec, level = read("CODEC") or ("", None)
     restore_url = read("RESTORE_URL")
     target = database(read, "RESTORE_URL", restore_url, None, sorted(schemes)) if restore_url else None
     return Settings(
@@ -164,15 +155,14 @@ def _settings(read: Reader) -> Settings:
         access=_access(read),
         schedule=read("SCHEDULE") or OFF,
         zone=read("TZ") or _UTC,
-        keep=Keep(*(read(f"KEEP_{each}") or 0 for each in ("LAST", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"))),
+        keep=Policy(*(read(f"KEEP_{each}") or 0 for each in ("LAST", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"))),
         prune=bool(read("PRUNE")),
-        codec=codec,
-        level=level,
+        codec=read("CODEC") or Choice.of("lrzip"),
         read_back=bool(read("READ_BACK")),
         evidence=read("EVIDENCE") or "dump",
         recipients=read("AGE_RECIPIENTS") or (),
         identity=read("AGE_IDENTITY") or "",
-        jobs=read("JOBS") or cpus(),
+        jobs=read("JOBS") or limits().cpus,
         scratch=read("SCRATCH_DIR") or Path(tempfile.gettempdir(), "killick"),
         cache=read("CACHE_DIR") or Path("~/.cache/killick").expanduser(),
         restore_to=Source("restore", target.url, password=target.password) if target else None,

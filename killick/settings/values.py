@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_]*")
-CODECS = {"lrzip": range(1, 10), "zstd": range(1, 20), "gzip": range(1, 10), "none": range(0)}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _SECONDS = (604800, 86400, 3600, 60, 1)
@@ -96,23 +95,6 @@ def zone(value: str) -> ZoneInfo:
         return ZoneInfo(value)
     except (ValueError, OSError, LookupError):  # LookupError: no such file of tzdata
         raise ValueError(f"{value!r} is not a time zone: write one like Europe/Brussels or UTC") from None
-
-
-def codec(value: str) -> tuple[str, int | None]:
-    """Name and level; None is the codec's own default."""
-    name, colon, level = value.lower().partition(":")
-    if name not in CODECS:
-        raise ValueError(f"{name!r} is not a codec: choose {', '.join(CODECS)}")
-    if not colon:
-        return name, None
-    levels = CODECS[name]
-    if not levels:
-        raise ValueError(f"{name} has no levels: write {name}")
-    if not re.fullmatch(r"\d{1,3}", level, re.ASCII) or int(level) not in levels:
-        raise ValueError(
-            f"{name} has no level {level!r}: choose {levels[0]} to {levels[-1]}, as in {name}:{levels[-1]}"
-        )
-    return name, int(level)
 
 
 def folder(value: str) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from killick import schedule
+from killick.codecs import Choice
 from killick.settings import values
 
 
@@ -70,7 +71,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         V("PRUNE", "`off` for credentials without the right to delete", "on", values.switch),
     ),
     "How it is made": (
-        V("CODEC", "`lrzip`, `zstd`, `gzip`, `none`; `lrzip:9` sets a level", "lrzip", values.codec),
+        V("CODEC", "`lrzip`, `zstd`, `gzip`, `none`; `lrzip:9` sets a level", "lrzip", Choice.of),
         V("READ_BACK", "decode and compare each archive before its manifest is written; `off`: the verifier does", "on",
           values.switch),
         V("EVIDENCE", "`dump`: checksums of the dumped rows; `server`: by the server too, in a second scan", "dump",
@@ -109,7 +110,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     ),
     "Telling": (
         V("METRICS_PORT", "`/metrics`, `/healthz` and the evidence page `/`; `off`", "9187", values.port),
-        V("PAGE_PASSWORD", "asked for by the evidence page and `/metrics` (any user name)", **PASSWORD),
+        V("PAGE_PASSWORD", "asked for by the evidence page (any user name)", **PASSWORD),
         V("LOG_FORMAT", "`logfmt` or `json`", "logfmt", values.choice("logfmt", "json")),
         V("LOG_LEVEL", "`debug` shows tracebacks", "info", values.choice("debug", "info", "warning")),
         V("SENTRY_DSN", "errors and cron check-ins", parse=values.dsn, secret=True),

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from killick import cgroup, engines, settings, stores
+from killick import engines, stores
+from killick.codecs import Choice
 from killick.errors import NotFound, SettingsError
+from killick.retention import Policy
 from killick.settings import Settings, load, urls
 from killick.settings.__main__ import markdown
 from killick.settings.environ import distance, nearest
@@ -54,8 +56,8 @@ def test_three_variables_are_enough() -> None:
     assert got.store == "s3://bucket/backups"
     assert [(s.name, s.url, s.password) for s in got.sources] == [("db", "postgres://app@db:5432/app", "hunter2")]
     assert got.schedule.cron == "0 0 * * *"
-    assert (got.codec, got.level, got.read_back, got.prune) == ("lrzip", None, True, True)
-    assert got.keep == settings.Keep(3, 7, 4, 12, 0)
+    assert (str(got.codec), got.read_back, got.prune) == ("lrzip", True, True)
+    assert got.keep == Policy(3, 7, 4, 12, 0)
     assert got.verify.schedule.text == "every day at 05:00"
     assert got.verify.max_age == 3 * 86400
 
@@ -243,7 +245,7 @@ def test_files_that_do_not_help(tmp_path: Path) -> None:
 
 
 def test_empty_is_not_set() -> None:
-    assert load({"DATABASE_URL": "", "CODEC": " ", "AGE_RECIPIENTS_FILE": ""}).codec == "lrzip"
+    assert load({"DATABASE_URL": "", "CODEC": " ", "AGE_RECIPIENTS_FILE": ""}).codec == Choice.of("lrzip")
 
 
 def test_a_verb_asks_for_what_it_needs() -> None:
@@ -352,18 +354,3 @@ def test_every_variable_is_documented_and_each_default_parses() -> None:
             variable.parse(variable.default)
         if variable.example and variable.name != "AGE_RECIPIENTS":
             variable.parse(variable.example)
-
-
-def test_processors_of_the_cgroup(tmp_path: Path) -> None:
-    most = cgroup.cpus(tmp_path)
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cgroup.cpus(tmp_path) == most
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert cgroup.cpus(tmp_path) == 1
-    (tmp_path / "cpu.max").unlink()
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1\n")
-    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
-    assert cgroup.cpus(tmp_path) == most
-    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("100000\n")
-    assert cgroup.cpus(tmp_path) == 1
