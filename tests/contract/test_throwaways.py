@@ -45,7 +45,7 @@ def manifest(engine: str, version: str, database: str = "", contents: Contents |
     return Manifest("20260101T000000Z-x", "p", "x", engine, "", "", "", version, "", "", database, contents)
 
 
-@pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
+@pytest.fixture(params=CASES, ids="-".join)
 def case(request: pytest.FixtureRequest) -> tuple[str, str]:
     kind, engine = request.param
     return kind, engine
@@ -226,7 +226,7 @@ def test_scratch_that_is_too_deep_for_a_socket(tmp_path: Path) -> None:
 
 def test_nobody_can_wait_for_us_with_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder in /var/tmp that somebody else made, or that others may write to, is not used."""
-    from killick.throwaway import _place  # noqa: PLC0415  # the seam
+    from killick.throwaway import _place  # the seam
 
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     theirs.mkdir()
