@@ -1,4 +1,4 @@
-"""The main job through the command line: back up, list, show, fetch, restore, prune; JSON and exit codes as promised."""
+"""The main job through the command line: back up, list, show, fetch, restore, prune; JSON and exit codes."""
 
 import json
 import subprocess
