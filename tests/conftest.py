@@ -1,7 +1,7 @@
 """Fixtures of real parts. One that cannot be had here skips its tests; with CI=true it fails them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -12,14 +12,23 @@ from tests.lab.postgres import Postgres
 from tests.lab.s3 import S3
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Iterator[None]:
+def _unless_missing() -> Generator[None, object, object]:
     try:
         return (yield)
     except Missing as missing:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    return (yield from _unless_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    return (yield from _unless_missing())
 
 
 @pytest.fixture(scope="session", params=postgres.majors(), ids=lambda major: f"postgres{major}")
