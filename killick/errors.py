@@ -11,6 +11,7 @@
     ├── SourceError              1, a database or folder cannot be read
     │   ├── Unreachable
     │   ├── AccessDenied
+    │   ├── DatabaseMissing      the server is there, the database is not
     │   └── Unsupported          server or client versions that do not go together
     ├── EmptyDump                1, a dump of nothing, or a dump that lost something on its way
     ├── RestoreError             1, the data would not go into the target
@@ -106,6 +107,10 @@ class Unreachable(SourceError):
 
 
 class AccessDenied(SourceError):
+    pass
+
+
+class DatabaseMissing(SourceError):
     pass
 
 

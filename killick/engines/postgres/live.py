@@ -1,0 +1,64 @@
+"""The same facts as a dump's, read from a live database: a copy, or production before a move."""
+
+from __future__ import annotations
+
+from killick.contents import Contents, Table
+from killick.engines.postgres import catalog, commands, inventory, rows, schema
+from killick.engines.postgres import roles as cluster
+from killick.engines.postgres.address import Address
+from killick.engines.postgres.dump import freeze
+from killick.engines.postgres.session import pinned
+
+_BLIND = "definitions of views, rules and grants were compared by existence only: Postgres {} writes them in another way than {}"
+
+
+def contents(address: Address, evidence: str, like: Contents | None) -> Contents:
+    """`like` is the source's: its order of columns, its encoding, its client for the schema's text."""
+    theirs = like or Contents()
+    encoding = theirs.groups.get("database", {}).get("encoding", "")
+    server = evidence == "server" or any(table.server for table in theirs.tables.values())
+    versions = theirs.loose.get("versions", {})
+    with pinned(address) as session:
+        client = commands.client_for(session.version, int(versions.get("client", 0)))
+        frozen = freeze(session)
+        inventory.refuse_unreadable(session, frozen.tables, frozen.numbers)
+        values = catalog.sequence_values(session, frozen.numbers)
+        copies = {}
+        columns = {}
+        for table in frozen.tables:
+            before = theirs.tables.get(table.key)
+            same = before is not None and set(before.columns) == set(table.columns)
+            columns[table.key] = before.columns if before is not None and same else table.columns
+            copies[table.key] = (table.copy(columns[table.key]), table.bytes)
+        lines = rows.of_database(
+            address, encoding or session.encoding, frozen.snapshot, copies, rows.jobs_here(), lambda: None
+        )
+        measured = inventory.measure(session, frozen.tables, frozen.numbers, server, lambda _done: None, every=False)
+        groups, loose, notes = inventory.taken(session)
+        named = cluster.role_names(session, cluster.named(session))
+        text = schema.fingerprint(client.dump_schema(address))
+        loose["versions"] = inventory.versions(session, client)
+        if versions and versions.get("server") != str(session.major):
+            text = schema.of_another_major(text, theirs.groups)
+            notes.append(_BLIND.format(session.major, versions.get("server")))
+    tables = {}
+    for table in frozen.tables:
+        count, checksum = lines[table.key]
+        seen = measured.get(table.key)
+        tables[table.key] = Table(
+            count,
+            checksum,
+            columns[table.key],
+            table.condition,
+            seen.server if seen else "",
+            seen.generated if seen else "",
+        )
+    return Contents(
+        tables=tables,
+        sequences=inventory.covering(values, frozen.numbers, frozen.tables, measured),
+        groups={**text, **groups},
+        loose=loose,
+        roles=named,
+        notes=tuple(dict.fromkeys([*client.warnings, *frozen.notes, *notes])),
+        snapshot=frozen.moment,
+    )
