@@ -22,8 +22,6 @@ from killick.settings import Settings
 from killick.stores import Store, get_bytes
 
 _CHECKS = ("verify", "refresh")
-_NOT_RESTORING = ("start", "inspect", "compare", "checks")
-"""Phases of a verification that somebody who only wants the data back would not wait for."""
 
 
 @dataclass(frozen=True)

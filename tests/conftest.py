@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,23 @@ from tests.lab.postgres import Postgres
 from tests.lab.s3 import S3
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Iterator[None]:
+def _unless_missing() -> Generator[None, object, object]:
     try:
         return (yield)
     except Missing as missing:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    return (yield from _unless_missing())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    return (yield from _unless_missing())
 
 
 @pytest.fixture(scope="session", params=postgres.majors(), ids=lambda major: f"postgres{major}")
@@ -87,11 +96,12 @@ def database(postgres16: Postgres) -> Iterator[str]:
     postgres16.create(name)
     postgres16.execute(
         "CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL UNIQUE, note text);"
-        "CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers, total numeric, at timestamptz);"
+        "CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers, total numeric, at timestamp);"
         "CREATE VIEW totals AS SELECT customer, sum(total) FROM orders GROUP BY 1;"
-        "INSERT INTO customers (name, note) SELECT 'name ' || i, repeat('ü', i % 50) FROM generate_series(1, 2000) i;"
-        "INSERT INTO orders (customer, total, at) SELECT 1 + i % 2000, i / 7.0, '2026-01-01'::timestamptz + i * '1 min'::interval"
-        " FROM generate_series(1, 5000) i",
+        "INSERT INTO customers (name, note)"
+        " SELECT 'name ' || i, repeat('ü', i % 50) FROM generate_series(1, 2000) i;"
+        "INSERT INTO orders (customer, total, at) SELECT 1 + i % 2000, i / 7.0, '2026-01-01'::timestamp"
+        " + i * '1 min'::interval FROM generate_series(1, 5000) i",
         name,
     )
     yield name

@@ -66,7 +66,7 @@ class Project:
         return [sys.executable, "-m", "killick", *argv]
 
     def run(self, *argv: str, expect: int | None = 0, **more: str | None) -> Ran:
-        """Runs a verb to its end; with `expect` its exit code must be that. `more` overrides variables, None takes away."""
+        """Runs a verb to its end; its exit code must be `expect`, if given. `more` overrides variables, None unsets."""
         done = subprocess.run(
             self.command(*argv), env=self.with_(more), capture_output=True, text=True, timeout=300, check=False
         )
