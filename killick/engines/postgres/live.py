@@ -9,7 +9,7 @@ from killick.engines.postgres.address import Address
 from killick.engines.postgres.dump import freeze
 from killick.engines.postgres.session import pinned
 
-_BLIND = "definitions of views, rules and grants were compared by existence only: Postgres {} writes them in another way than {}"
+_BLIND = "views, rules and grants were compared by existence only: Postgres {} writes them in another way than {}"
 
 
 def contents(address: Address, evidence: str, like: Contents | None) -> Contents:
