@@ -32,7 +32,7 @@ class Codec:
     encode: tuple[str, ...]
     decode: tuple[str, ...]
     level: int = 0
-    levels: range = range(1)
+    levels: range = range(0)
     streams: bool = True
 
 
@@ -67,16 +67,18 @@ class Choice:
 
     @classmethod
     def of(cls, text: str) -> Choice:
-        """Raises SettingsError for a codec or a level that there is not."""
-        name, _, level = text.partition(":")
+        """Raises ValueError for a codec or a level that there is not."""
+        name, colon, level = text.strip().lower().partition(":")
         codec = CODECS.get(name)
         if codec is None:
-            raise SettingsError(f"CODEC: there is no codec {name!r}; use one of {', '.join(CODECS)}")
-        if not level:
+            raise ValueError(f"{name!r} is not a codec: choose {', '.join(CODECS)}")
+        if not colon:
             return cls(codec, codec.level)
-        if not level.isdecimal() or int(level) not in codec.levels or name == "none":
-            allowed = "no level" if name == "none" else f"{codec.levels.start} to {codec.levels.stop - 1}"
-            raise SettingsError(f"CODEC: {name} has {allowed}, not {level!r}")
+        if not codec.levels:
+            raise ValueError(f"{name} has no levels: write {name}")
+        if not (level.isascii() and level.isdigit()) or int(level) not in codec.levels:
+            most = codec.levels[-1]
+            raise ValueError(f"{name} has no level {level!r}: choose {codec.levels[0]} to {most}, as in {name}:{most}")
         return cls(codec, int(level))
 
     def __str__(self) -> str:

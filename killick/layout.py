@@ -46,7 +46,9 @@ def stamp(time: datetime) -> str:
 
 def moment(text: str) -> datetime:
     """The reverse of `stamp`. Raises ValueError."""
-    return datetime.strptime(text, STAMP).replace(tzinfo=UTC)
+    if len(text) != len("20261123T030000Z") or not text.endswith("Z"):
+        raise ValueError(text)
+    return datetime.fromisoformat(text)  # a fleet has a million of them: strptime takes eight times as long
 
 
 def rfc3339(time: datetime) -> str:

@@ -10,15 +10,18 @@ The contract suite (tests/contract/test_stores.py) runs over every such module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from killick.errors import SettingsError
+from killick.errors import SettingsError, StoreError
 from killick.plugins import gather
 from killick.watch import Watch, unwatched
 
@@ -60,10 +63,55 @@ class Store(Protocol):
         """Whole or absent: written to `<path>.part`, renamed at the end; resumes a `.part` of the same etag."""
 
     def list(self, prefix: str) -> Iterator[Stored]:
-        """Everything under `prefix` (a plain string prefix), ordered by key."""
+        """Everything under `prefix` (a plain string prefix), ordered by key.
+
+        Servers that keep keys in folders give `a/b` before `a-b`; what shares a folder always comes together.
+        """
 
     def delete(self, key: str) -> None:
         """No error when the key is absent."""
+
+
+@runtime_checkable
+class Sweeps(Protocol):
+    """A store's optional role: it can end what a put left behind when its process was killed."""
+
+    def sweep(self, key: str) -> int:
+        """Ends the unfinished puts of exactly `key` (parts, multipart uploads); gives how many there were."""
+
+
+def sweep(store: Store, key: str) -> int:
+    return store.sweep(key) if isinstance(store, Sweeps) else 0
+
+
+def put_json(store: Store, key: str, data: Mapping[str, Any], *, if_absent: bool = False) -> Stored:
+    """A small object. Raises what `put` raises."""
+    return put_bytes(store, key, f"{json.dumps(data, ensure_ascii=False, indent=1)}\n".encode(), if_absent=if_absent)
+
+
+def put_bytes(store: Store, key: str, data: bytes, *, if_absent: bool = False) -> Stored:
+    """A small object. Raises what `put` raises."""
+    with tempfile.TemporaryDirectory(prefix="killick-") as folder:
+        path = Path(folder, "object")
+        path.write_bytes(data)
+        return store.put(key, path, if_absent=if_absent)
+
+
+def get_bytes(store: Store, key: str) -> bytes:
+    """A small object. Raises what `get` raises."""
+    with tempfile.TemporaryDirectory(prefix="killick-") as folder:
+        path = Path(folder, "object")
+        store.get(key, path)
+        return path.read_bytes()
+
+
+def clock(store: Store, key: str) -> datetime:
+    """What time the store thinks it is: by a small object put at `key`, which is free, and deleted again."""
+    try:
+        return put_json(store, key, {}).modified
+    finally:
+        with suppress(StoreError):  # not every credential may delete
+            store.delete(key)
 
 
 def modules() -> dict[str, ModuleType]:

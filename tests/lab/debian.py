@@ -63,8 +63,9 @@ def _fill(place: Path, packages: tuple[str, ...]) -> None:
 def _download(downloads: Path, packages: tuple[str, ...], options: tuple[str, ...]) -> None:
     planned = run("apt-get", *options, "--simulate", "--no-install-recommends", "install", *packages)
     missing = {line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")}
-    # A package that is installed already is not in the plan; it is wanted here all the same.
-    run("apt-get", *options, "--quiet", "download", *sorted(missing | set(packages)), cwd=downloads)
+    # What is installed already is not in the plan; where it was asked for, it is wanted all the same.
+    installed = {package for package in packages if Path(f"/var/lib/dpkg/info/{package}.list").exists()}
+    run("apt-get", *options, "--quiet", "download", *sorted(missing | installed), cwd=downloads)
 
 
 def private_lists(*options: str) -> tuple[str, ...]:

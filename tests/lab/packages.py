@@ -47,7 +47,8 @@ def load(connection: Any, rows: int | None = None) -> dict[str, int]:
     """Make and fill tables `packages` and `files`, the latter with at most `rows` rows; the rows of each.
 
     All of it (Debian 12, amd64) is 7.4 million rows and 930 MB; a million rows are 160 MB. Fetches the
-    indexes (60 MB) once a day. Raises Missing where there is no Debian mirror. `connection` is psycopg2's, of somebody who may create tables.
+    indexes (60 MB) once a day. Raises Missing where there is no Debian mirror. `connection` is psycopg2's,
+    of somebody who may create tables.
     """
     connection.autocommit = True
     with connection.cursor() as cursor:

@@ -1,0 +1,78 @@
+"""Archives that shell scripts left over the years: what their keys tell. Pure. (What is inside: by content, elsewhere.)
+
+    <project>/202611/app.20261106-020000.sql.lrz        also flat, and in folders of a day
+    <project>/202611/app-dump.20261102-040000.tar.lrz
+    <project>/20160504.tar.lrz                          a date alone
+    <project>/by-hand.sql.gz                            none: the object's own time
+    <project>/logs/…                                    no backups
+
+Stamps are local time without a zone. The id of such a backup is its key below <project>/; its evidence lies in
+`<key>.evidence/`, as for killick's own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+
+from killick import layout
+
+SOURCE = "db"
+"""The source that older archives are listed under: the scripts knew one database for each project."""
+
+_NAME = re.compile(r"[^/]+\.(?:sql|dump|tar|tgz|archive)(?:\.sql)?(?:\.(?:lrz|zst|gz|bz2|xz))?")
+_EVIDENCE = re.compile(
+    r"(?P<id>.+)\.evidence/(?P<when>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)-(?P<result>[a-z]+)-(?P<level>\d)\.json"
+)
+_STAMP = re.compile(r"(?<!\d)(\d{8})(?:[-_T](\d{6}))?(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """`time` is None where the name tells none. `evidence`: the key is a record about the archive `id`."""
+
+    id: str
+    time: datetime | None
+    evidence: layout.Key | None = None
+
+
+def parse(project: str, key: str, zone: tzinfo) -> Older | None:
+    """None for what no script of ours wrote as a backup. Ask `layout.parse` first: its keys look alike."""
+    if not key.startswith(f"{project}/"):
+        return None
+    below = key.removeprefix(f"{project}/")
+    if match := _EVIDENCE.fullmatch(below):
+        try:
+            when = layout.moment(match["when"])
+        except ValueError:
+            return None
+        about = parse(project, f"{project}/{match['id']}", zone)
+        if about is None or about.evidence:
+            return None
+        record = layout.Key(
+            id=about.id,
+            source=SOURCE,
+            time=about.time or when,
+            part="evidence",
+            when=when,
+            kind=match["kind"],
+            result=match["result"],
+            level=int(match["level"]),
+        )
+        return Older(about.id, about.time, record)
+    *folders, name = below.split("/")
+    if "logs" in folders or not _NAME.fullmatch(name):
+        return None
+    return Older(below, moment(name, zone))
+
+
+def moment(name: str, zone: tzinfo) -> datetime | None:
+    """The stamp in a file's name, read in `zone`; in UTC. A date alone is its midnight."""
+    for match in _STAMP.finditer(name):
+        try:
+            local = datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=zone)
+        except ValueError:  # eight digits that are no date
+            continue
+        return local.astimezone(UTC)
+    return None

@@ -1,0 +1,83 @@
+"""The small objects beside an archive: reading, writing and deleting them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from killick import layout
+from killick import manifest as manifests
+from killick.catalog import Backup
+from killick.errors import Corrupt, NotFound, StoreError, Taken
+from killick.manifest import Manifest
+from killick.stores import Store, get_bytes, put_bytes, put_json
+
+
+def manifest(store: Store, backup: Backup) -> Manifest:
+    """Raises Corrupt when it is none or another backup's, Refused for a later format, NotFound when it is gone."""
+    key = layout.manifest(backup.project, backup.id)
+    found = manifests.loads(get_bytes(store, key), key)
+    if (found.id, found.project) != (backup.id, backup.project):
+        raise Corrupt(f"{key} is the manifest of {found.project}/{found.id}", "restore the backup before it")
+    return found
+
+
+def put_manifest(store: Store, manifest: Manifest) -> None:
+    """The last step of a backup: from here on it exists. Raises Taken when there is one already."""
+    put_bytes(store, layout.manifest(manifest.project, manifest.id), manifest.dumps().encode(), if_absent=True)
+
+
+def record(
+    store: Store, project: str, id: str, when: datetime, kind: str, result: str, level: int, data: Mapping[str, Any]
+) -> str:
+    """Adds a piece of evidence; none is ever overwritten. Gives its key."""
+    while True:
+        key = layout.evidence(project, id, when, kind, result, level)
+        try:
+            put_json(store, key, data, if_absent=True)
+        except Taken:
+            when += timedelta(seconds=1)
+        else:
+            return key
+
+
+def evidence(store: Store, backup: Backup) -> list[dict[str, Any]]:
+    """Every record of a backup, oldest first. What the key says holds; a record that cannot be read says so."""
+    records: list[dict[str, Any]] = []
+    for one in backup.evidence:
+        key = layout.evidence(backup.project, backup.id, one.when, one.kind, one.result, one.level)
+        try:
+            data = json.loads(get_bytes(store, key))
+        except (ValueError, NotFound):
+            data = None
+        known = {"time": layout.rfc3339(one.when), "kind": one.kind, "result": one.result, "level": one.level}
+        records.append({**(data if isinstance(data, dict) else {"error": f"{key} cannot be read"}), **known})
+    return records
+
+
+def attempt_failed(store: Store, project: str, id: str, kind: str, data: Mapping[str, Any]) -> None:
+    """Records an attempt that failed; `kind` is the error's slug."""
+    with suppress(Taken):  # of the same second and kind: told already
+        put_json(store, layout.failed(project, id, kind), data, if_absent=True)
+
+
+def delete(store: Store, backup: Backup) -> None:
+    """The manifest first, so that an archive which is being deleted is none already; the evidence stays.
+
+    Whole or nothing: when the archive cannot be deleted, the manifest is put back.
+    """
+    key = layout.manifest(backup.project, backup.id)
+    try:
+        text = get_bytes(store, key)
+    except NotFound:
+        raise NotFound(f"{backup.id} is not there any more", "somebody else pruned it") from None
+    store.delete(key)
+    try:
+        if backup.archive:
+            store.delete(backup.archive)
+    except StoreError:
+        put_bytes(store, key, text, if_absent=True)
+        raise
