@@ -9,7 +9,7 @@ from pathlib import Path
 from killick.archive import MANIFEST
 from killick.codecs import AGE, by_name, decode, decrypt
 from killick.contents import Contents
-from killick.errors import CommandFailed, Corrupt, NotFound
+from killick.errors import CommandFailed, Corrupt, NoSpace, NotFound
 from killick.manifest import Archive, Manifest, loads
 from killick.stores import Store
 from killick.stream import Measure, measure
@@ -74,6 +74,8 @@ def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, iden
             with decode(codec, path, folder) as data:
                 unpack(_measured(data, raw, archive, watch), inside)
         except CommandFailed as error:
+            if isinstance(error, NoSpace) or error.status == 127 or error.status < 0:
+                raise  # the disk, a program that is not there, or one that was killed: no fault of the archive
             raise Corrupt(f"{outer.id} does not decode: {error.message}", _BEFORE) from None
         path.unlink()
         if (raw.size, raw.sha256) != (archive.raw_bytes, archive.raw_sha256):

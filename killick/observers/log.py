@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ def _quoted(value: object) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def sentence(event: events.Event) -> str:
+def sentence(event: events.Event) -> str:  # noqa: PLR0911  # one for each kind of event
     """For a person at a terminal; "" for what the progress bar shows already."""
     match event:
         case events.BackupFinished(manifest=manifest, seconds=seconds):
@@ -124,31 +124,33 @@ def _level(event: events.Event) -> str:
 
 
 @contextmanager
-def progress(stream: TextIO, label: str = "") -> Iterator[Phases]:
-    """Phases whose watches draw a bar each while they last: on a terminal only. `label` stands before their names.
+def progress(stream: TextIO) -> Iterator[Callable[[str], Phases]]:
+    """Makes Phases whose watches draw a bar each while they last: on a terminal only. Its argument stands before them.
 
     The percentage is true: a phase whose total nobody knows shows what is done, and no percentage.
     """
     if not stream.isatty():
-        yield Phases()
+        yield lambda _label: Phases()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[done]}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(file=stream), transient=True) as bars:
 
-        def began(phase: str) -> Watch:
-            task = bars.add_task(f"{label} {phase}".strip(), total=None, done="")
+        def phases(label: str) -> Phases:
+            current = TaskID(0)
 
-            def watch(done: int, total: int = 0, unit: str = "bytes") -> None:
-                shown = human(done) if unit == "bytes" else f"{done:,} {unit}"
-                bars.update(task, completed=done, total=total or None, done=shown)
+            def began(phase: str) -> Watch:
+                nonlocal current
+                task = current = bars.add_task(f"{label} {phase}".strip(), total=None, done="")
 
-            return watch
+                def watch(done: int, total: int = 0, unit: str = "bytes") -> None:
+                    shown = human(done) if unit == "bytes" else f"{done:,} {unit}"
+                    bars.update(task, completed=done, total=total or None, done=shown)
 
-        def ended(_phase: str, _seconds: float) -> None:
-            for task in bars.task_ids[-1:]:
-                bars.remove_task(task)
+                return watch
 
-        yield Phases(began, ended)
+            return Phases(began, lambda _phase, _seconds: bars.remove_task(current))
+
+        yield phases

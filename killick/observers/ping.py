@@ -1,4 +1,4 @@
-"""A dead-man's ping: a service that is asked after each success, and raises the alarm when nobody asked for too long."""
+"""A dead-man's ping: a service that is asked after each success raises the alarm when nobody asked for too long."""
 
 from __future__ import annotations
 

@@ -69,3 +69,9 @@ class Postgres:
 
 def connect(source: Source) -> Engine:
     return Postgres(source)
+
+
+def inspect(folder: Path) -> None:
+    from killick.engines.postgres.inspect import inspect
+
+    inspect(folder)
