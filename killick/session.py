@@ -57,7 +57,8 @@ class Session:
     @contextmanager
     def phases(self, source: str) -> Iterator[Phases]:
         """Phases that draw a bar on a terminal, and are told of as events."""
-        with progress(sys.stderr, source) as drawn:
+        with progress(sys.stderr) as phases_of:
+            drawn = phases_of(source)
 
             def ended(phase: str, seconds: float) -> None:
                 drawn.ended(phase, seconds)

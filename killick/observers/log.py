@@ -81,7 +81,7 @@ def _quoted(value: object) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def sentence(event: events.Event) -> str:  # noqa: PLR0911  # one for each kind of event
+def sentence(event: events.Event) -> str:  # one for each kind of event
     """For a person at a terminal; "" for what the progress bar shows already."""
     match event:
         case events.BackupFinished(manifest=manifest, seconds=seconds):

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from killick import engines, settings, stores
+from killick import engines, stores
 from killick.codecs import Choice
 from killick.errors import NotFound, SettingsError
+from killick.retention import Policy
 from killick.settings import Settings, load, urls
 from killick.settings.__main__ import markdown
 from killick.settings.environ import distance, nearest
@@ -56,7 +57,7 @@ def test_three_variables_are_enough() -> None:
     assert [(s.name, s.url, s.password) for s in got.sources] == [("db", "postgres://app@db:5432/app", "hunter2")]
     assert got.schedule.cron == "0 0 * * *"
     assert (str(got.codec), got.read_back, got.prune) == ("lrzip", True, True)
-    assert got.keep == settings.Keep(3, 7, 4, 12, 0)
+    assert got.keep == Policy(3, 7, 4, 12, 0)
     assert got.verify.schedule.text == "every day at 05:00"
     assert got.verify.max_age == 3 * 86400
 
