@@ -65,7 +65,8 @@ def facts(event: events.Event) -> dict[str, object]:
         elif each.name == "seconds":
             found["seconds"] = round(value, 3)
         elif value not in ("", False, ()):
-            found[each.name] = list(value) if isinstance(value, tuple) else value
+            name = "reached" if each.name == "level" else each.name  # a line has a level of its own
+            found[name] = list(value) if isinstance(value, tuple) else value
     return found
 
 
