@@ -116,7 +116,7 @@ def test_retention(project: Project) -> None:
     assert project.keys() == before
     project.run("prune", **few)
     assert [b.id for b in project.catalog().backups] == ids[:1:-1]
-    assert "shop/notes.txt" in project.keys()
+    assert "shop/notes.txt" in project
     assert "PRUNE=off" in project.run("prune", expect=5, PRUNE="off").err
 
 
@@ -164,7 +164,7 @@ def test_a_second_run_is_told_who_holds_the_lock(project: Project, postgres16: P
     blocker.cursor().execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
     try:
         with project.running("backup") as first:
-            wait_for(lambda: any(".lock." in key for key in project.keys()))
+            wait_for(lambda: any(".lock." in key for key in project))
             second = project.run("backup", "--json", expect=7)
             assert "since" in second.json[0]["error"]
             blocker.rollback()
