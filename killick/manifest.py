@@ -65,6 +65,15 @@ class Manifest:
             return replace(self, archive=archive, contents=None, roles=())
         return replace(self, archive=archive)
 
+    def differs_from(self, inner: Manifest) -> str:
+        """The first field of this outer copy that the `inner` one contradicts, "" when it is of the same backup.
+
+        What is only known after the tar (archive, finished, seconds) is not compared, nor what was left out.
+        """
+        skipped = {"archive", "finished", "seconds"} | ({"contents", "roles"} if self.recipients else set())
+        names = [name for name in self.__dataclass_fields__ if name not in skipped]
+        return next((name for name in names if getattr(self, name) != getattr(inner, name)), "")
+
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"format": FORMAT}
         for name, value in self.__dict__.items():

@@ -137,10 +137,15 @@ def environment(command: Command) -> dict[str, str]:
 
 @contextmanager
 def start(
-    command: Command, *, stdin: int | IO[bytes] | None = None, stdout: int | IO[bytes] | None = None
+    command: Command,
+    *,
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
 ) -> Iterator[Process]:
     """Starts `command`; whatever still runs of it when the block is left is killed. Streams default to /dev/null.
 
+    What it says on stderr is kept for errors, unless `stderr` takes it (then errors cannot quote it).
     Raises CommandFailed when the program is not there.
     """
     if shutil.which(command.argv[0], path=environment(command).get("PATH")) is None:
@@ -151,21 +156,21 @@ def start(
             message=f"{command.argv[0]} is not there, or may not be run",
             hint="killick doctor tells which programs are missing",
         )
-    stderr = tempfile.TemporaryFile()  # noqa: SIM115  # a file cannot block a child that talks a lot; closed below
+    kept = tempfile.TemporaryFile()  # noqa: SIM115  # a file cannot block a child that talks a lot; closed below
     try:
         popen = subprocess.Popen(
             _argv(command),
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL if stdout is None else stdout,
-            stderr=stderr,
+            stderr=kept if stderr is None else stderr,
             env=environment(command),
             cwd=command.cwd,
             start_new_session=True,
         )
     except OSError:
-        stderr.close()
+        kept.close()
         raise
-    process = Process(command, popen, stderr)
+    process = Process(command, popen, kept)
     try:
         yield process
     finally:

@@ -41,6 +41,11 @@ class Program:
         return {"LD_LIBRARY_PATH": str(library)} if library.is_dir() else {}
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """(16, 14) of "16.14 (Debian 16.14-1)": what a server says, as it can be compared."""
+    return tuple(int(n) for n in version.split(" ", 1)[0].split(".") if n.isdecimal())
+
+
 def installed(name: str) -> list[Program]:
     """Every installation of the program `name` that starts, newest first."""
     return _installed(name, os.environ.get("PROGRAMS", ""), os.environ.get("PATH", ""))

@@ -103,7 +103,8 @@ class Scratch:
             fcntl.flock(held, fcntl.LOCK_EX)
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # whatever is left is swept by the next run
+                _force_remove(folder)
             os.close(held)
 
     def sweep(self) -> list[str]:

@@ -3,6 +3,8 @@
 A module of this package is an engine when it has
     SCHEMES: tuple[str, ...]                 the URL schemes it answers to
     def connect(source: Source) -> Engine    cheap: nothing is reached before a method is called
+and, where a dump can be told to be whole without a server,
+    def inspect(folder: Path) -> None        reads all of what `dump` wrote; raises Corrupt
 Drivers are imported inside functions: `killick --help` and the sidecar's loop load none.
 The contract suite (tests/contract/test_engines.py) runs over every such module.
 """
@@ -112,3 +114,10 @@ def connect(source: Source) -> Engine:
         )
     engine: Engine = module.connect(source)
     return engine
+
+
+def inspect(engine: str, folder: Path) -> None:
+    """Reads the dump in `folder` through, where the engine (by its name in manifests) can. Raises Corrupt."""
+    for module in set(modules().values()):
+        if module.__name__.rpartition(".")[2] == engine and hasattr(module, "inspect"):
+            module.inspect(folder)

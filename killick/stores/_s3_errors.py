@@ -32,7 +32,7 @@ _ELSEWHERE = {"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstrai
 @contextmanager
 def explained(bucket: str, key: str, region: str) -> Iterator[None]:
     """Raises this project's errors for boto3's."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # the idle loop loads no boto3
+    from botocore.exceptions import BotoCoreError, ClientError  # the idle loop loads no boto3
 
     try:
         yield
@@ -51,7 +51,9 @@ def status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _answered(error: ClientError, bucket: str, key: str, region: str) -> StoreError | NotFound | NoSpace:  # noqa: PLR0911  # one line per cure
+def _answered(
+    error: ClientError, bucket: str, key: str, region: str
+) -> StoreError | NotFound | NoSpace:  # one line per cure
     said, http, action = code(error), status(error), error.operation_name
     what = f"{action} of {key or 'keys'} in s3://{bucket}"
     if said == "NoSuchBucket":

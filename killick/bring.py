@@ -1,0 +1,130 @@
+"""A backup on its way back: fetch, check, decode, load. The steps that restore, verify and move share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from killick.archive import MANIFEST
+from killick.codecs import AGE, by_name, decode, decrypt
+from killick.contents import Contents
+from killick.errors import CommandFailed, Corrupt, NoSpace, NotFound
+from killick.manifest import Archive, Manifest, loads
+from killick.stores import Store
+from killick.stream import Measure, measure
+from killick.tar import unpack
+from killick.watch import Phases, Watch
+
+_BEFORE = "restore the backup before it: killick list"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A backup that was fetched, checked and decoded. `folder` is what the engine filled; `manifest` the whole one."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def contents(self) -> Contents:
+        return self.manifest.contents or Contents()
+
+
+def fetch(store: Store, manifest: Manifest, folder: Path, phases: Phases) -> Path:
+    """Downloads the archive into `folder` and compares size and SHA-256, before anything is decoded.
+
+    Raises Corrupt when they differ or the object is gone: lrzip would decode all the wrong bytes first.
+    """
+    archive = _archive_of(manifest)
+    path = folder / archive.key.rpartition("/")[2]
+    with phases.phase("download") as watch:
+        try:
+            store.get(archive.key, path, watch=watch)
+        except NotFound:
+            raise Corrupt(f"{manifest.id}: its archive {archive.key} is not in the store", _BEFORE) from None
+    with phases.phase("check") as watch:
+        seen = measure(path, watch)
+        if seen.size != archive.bytes:
+            raise Corrupt(f"{manifest.id} has {seen.size} bytes, its manifest says {archive.bytes}", _BEFORE)
+        if seen.sha256 != archive.sha256:
+            raise Corrupt(f"{manifest.id} does not match its SHA-256", _BEFORE)
+    return path
+
+
+def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "") -> Opened:
+    """Decrypts, decodes and unpacks a checked archive into `folder`, and compares what it says of itself.
+
+    The archive is deleted on the way. Raises Corrupt when it does not decode to what was encoded, or when the
+    manifest inside is not that of the one beside: an archive of another source, or an older one under this name.
+    """
+    inside = folder / "dump"
+    inside.mkdir()
+    with decoded(path, outer, folder, phases, identity) as tar:
+        unpack(tar, inside)
+    inner = _inner(inside / MANIFEST, outer)
+    (inside / MANIFEST).unlink()
+    return Opened(inside, inner)
+
+
+@contextmanager
+def decoded(path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "") -> Iterator[Iterator[bytes]]:
+    """The tar in a checked archive, decrypted and decoded; `folder` is scratch, and the archive is deleted.
+
+    Raises Corrupt, from the iteration's end at the latest, when it is not what was encoded.
+    """
+    archive = _archive_of(outer)
+    codec = by_name(archive.codec, outer.id)
+    if path.name.endswith(AGE):
+        with phases.phase("decrypt"):
+            plain = path.with_name(path.name.removesuffix(AGE))
+            decrypt(path, plain, identity)
+            path.unlink()
+            path = plain
+    with phases.phase("decode") as watch:
+        try:
+            with decode(codec, path, folder) as data:
+                yield _measured(data, archive, outer.id, watch)
+        except CommandFailed as error:
+            if isinstance(error, NoSpace) or error.status == 127 or error.status < 0:
+                raise  # the disk, a program that is not there, or one that was killed: no fault of the archive
+            raise Corrupt(f"{outer.id} does not decode: {error.message}", _BEFORE) from None
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _measured(data: Iterable[bytes], archive: Archive, id: str, watch: Watch) -> Iterator[bytes]:
+    raw = Measure()
+    for chunk in data:
+        raw.update(chunk)
+        watch(raw.size, archive.raw_bytes)
+        yield chunk
+    if (raw.size, raw.sha256) != (archive.raw_bytes, archive.raw_sha256):
+        raise Corrupt(f"{id} does not decode to what was encoded", _BEFORE)
+
+
+def _inner(path: Path, outer: Manifest) -> Manifest:
+    try:
+        inner = loads(path.read_bytes(), f"the manifest inside {outer.id}")
+    except FileNotFoundError:
+        raise Corrupt(f"{outer.id} holds no manifest", _BEFORE) from None
+    differs = outer.differs_from(inner)
+    if differs:
+        raise Corrupt(
+            f"{outer.id} is not what its manifest says: {differs} is {_of(inner, differs)} inside the archive and "
+            f"{_of(outer, differs)} beside it",
+            "the object or the manifest was swapped or edited; " + _BEFORE,
+        )
+    return inner
+
+
+def _of(manifest: Manifest, name: str) -> str:
+    value = getattr(manifest, name)
+    return repr(value) if isinstance(value, str) else "something else"
+
+
+def _archive_of(manifest: Manifest) -> Archive:
+    if manifest.archive is None:
+        raise Corrupt(f"the manifest of {manifest.id} names no archive", _BEFORE)
+    return manifest.archive

@@ -1,0 +1,22 @@
+"""MongoDB, through mongodump and mongorestore; what they lose is found by hashes over the documents.
+
+address.py     the parts of a connection string; passwords in a file, never in argv
+documents.py   an order-free sum over raw BSON: the same from a file and from a cursor
+normal.py      options and indexes, written so that equal things look equal
+folder.py      what mongodump left, and what its oplog touches
+server.py      what a live server tells
+tools.py       the two programs
+engine.py      the engine
+"""
+
+from __future__ import annotations
+
+from killick.engines import Engine, Source
+
+SCHEMES = ("mongodb", "mongodb+srv")
+
+
+def connect(source: Source) -> Engine:
+    from killick.engines.mongodb.engine import Mongo  # the driver is loaded for who needs it
+
+    return Mongo(source)

@@ -1,0 +1,123 @@
+"""The engine: each method is a few questions to the server, and one program."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from killick.contents import Contents
+from killick.engines import Check, Facts, Notes, Source
+from killick.engines.mongodb import dumping, loading, tools
+from killick.engines.mongodb.address import Address
+from killick.engines.mongodb.server import Server, reached
+from killick.engines.mongodb.structure import groups, odd
+from killick.errors import KillickError
+from killick.watch import Watch
+
+Entry = TypeVar("Entry")
+
+
+class Mongo:
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self.address = Address.of(source.url, source.password)
+
+    def facts(self) -> Facts:
+        client = tools.version("mongodump")
+        with reached(self.address) as server:
+            sizes = server.sizes()
+            collections = server.collections()
+            return Facts(
+                engine="mongodb",
+                server_version=server.version,
+                client_version=client,
+                database=self.address.database,
+                identity=server.identity(),
+                bytes=sum(size.bytes for size in sizes.values()),
+                largest=max((size.bytes for size in sizes.values()), default=0),
+                empty=not collections,
+                copy=server.marked(),
+                details={"replica_set": server.replica_set, "collections": str(len(collections))},
+                warnings=tuple(odd(collections)),
+            )
+
+    def dump(self, folder: Path, jobs: int, watch: Watch) -> Contents:
+        """Of one moment, with its oplog, on a replica set; elsewhere each collection as of its own, and a note."""
+        with reached(self.address) as server:
+            return dumping.dump(server, folder, jobs, watch)
+
+    def load(
+        self, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Collection[str] | None = None
+    ) -> Notes:
+        """`only` names collections ("shop.orders"). The oplog is replayed where the whole dump goes in."""
+        with reached(self.address) as server:
+            return loading.load(server, folder, jobs, contents, watch, only)
+
+    def contents(self, like: Contents | None = None) -> Contents:
+        """Under the names of `like`, where one database of it was restored under another name."""
+        with reached(self.address) as server:
+            collections = server.collections()
+            found = Contents(
+                tables={c.key: server.table(c) for c in collections if not c.view}, groups=groups(collections)
+            )
+        if like is None:
+            return found
+        there = {key.partition(".")[0] for entries in (like.tables, *like.groups.values()) for key in entries}
+        if self.address.database and len(there) == 1:
+            found = _under(found, self.address.database, there.pop())
+        unknown = like.loose.get("documents", {})
+        return replace(
+            found,
+            tables={key: table for key, table in found.tables.items() if key not in unknown},
+            loose={"documents": {k: str(found.tables[k].rows) for k in unknown if k in found.tables}}
+            if unknown
+            else {},
+        )
+
+    def checks(self) -> list[Check]:
+        return list(self._checked())
+
+    def _checked(self) -> Iterator[Check]:
+        for name in ("mongodump", "mongorestore"):
+            yield _installed(name)
+        try:
+            with reached(self.address) as server:
+                yield Check(f"MongoDB {server.version} at {self.address.host} answers", True)
+                collections = server.collections()
+                yield Check(
+                    f"the user sees {len(collections)} collections",
+                    bool(collections),
+                    ""
+                    if collections
+                    else "name the right database in the URL, or give the user the role backup on admin",
+                )
+                yield _moment(server)
+                for sentence in odd(collections):
+                    yield Check(sentence, False, "rename the collection")
+        except KillickError as error:
+            yield Check(error.message, False, error.hint)
+
+
+def _installed(name: str) -> Check:
+    try:
+        return Check(f"{name} {tools.version(name)} is installed", True)
+    except KillickError as error:
+        return Check(error.message, False, error.hint)
+
+
+def _moment(server: Server) -> Check:
+    reason = dumping.why_not_one_moment(server)
+    return Check(f"backups are of one moment: {'yes' if not reason else 'no, ' + reason}", True)
+
+
+def _under(found: Contents, own: str, name: str) -> Contents:
+    def renamed(entries: dict[str, Entry]) -> dict[str, Entry]:
+        return {name + key.removeprefix(own): entry for key, entry in entries.items()}
+
+    return replace(
+        found,
+        tables=renamed(dict(found.tables)),
+        groups={kind: renamed(dict(entries)) for kind, entries in found.groups.items()},
+    )

@@ -1,0 +1,98 @@
+"""A restore: which part of a dump goes into which database, and with which runs of mongorestore."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection as Some
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from killick.contents import Contents
+from killick.engines import Notes
+from killick.engines.mongodb import folder as left
+from killick.engines.mongodb import oplog, tools
+from killick.engines.mongodb.dumping import FOLDER
+from killick.engines.mongodb.server import Server
+from killick.engines.mongodb.structure import skipped
+from killick.errors import NotFound, Refused, RestoreError
+from killick.watch import Watch
+
+
+def load(server: Server, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Some[str] | None) -> Notes:
+    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, RestoreError."""
+    root = folder / FOLDER
+    dumped = list(left.read(root))
+    source = _source({d.collection.database for d in dumped}, server.address.database)
+    wanted = [
+        d.collection
+        for d in dumped
+        if source in ("", d.collection.database) and (only is None or d.collection.key in only)
+    ]
+    if only is not None and (missing := set(only) - {c.key for c in wanted}):
+        raise NotFound(
+            f"this backup holds no collection {', '.join(sorted(missing))}", "killick list shows what it holds"
+        )
+    if server.collections():
+        where = f"database {server.address.database}" if server.address.database else "server"
+        raise Refused(f"the {where} at {server.address.host} is not empty", "restore into an empty one, or beside it")
+    renamed = source != server.address.database
+    log = root / oplog.FILE
+    replay = log.is_file() and len(wanted) == len(dumped) and not renamed and _ours(log, server.address.database)
+    total = sum(d.data.stat().st_size for d in dumped if d.data)
+
+    def restore(path: Path, *scope: str) -> None:
+        tools.restore(server.address, path, jobs, *scope, done=server.written, total=total, watch=watch)
+
+    for collection in wanted:
+        if skipped(collection.name):
+            restore(
+                root, *tools.included([collection.key]), *_renaming(source, server.address.database, collection.name)
+            )
+    plain = [c for c in wanted if not skipped(c.name)]
+    if replay and not contents.loose.get("documents"):
+        restore(root, "--oplogReplay")
+    elif plain:
+        part = tools.included(c.key for c in plain) if only is not None else tools.everything(source)
+        restore(root, *part, *_renaming(source, server.address.database))
+        if replay:
+            _compare(server, dumped, contents.loose["documents"])
+            with tempfile.TemporaryDirectory(dir=folder) as nothing:
+                restore(Path(nothing), "--oplogReplay", f"--oplogFile={log}")
+    watch(total, total)
+    notes = [f"{source} of the backup was restored as {server.address.database}"] if renamed else []
+    if log.is_file() and not replay:
+        notes.append("each collection is as of its own moment: the oplog is replayed only where the whole dump goes in")
+    return tuple(notes)
+
+
+def _source(there: set[str], target: str) -> str:
+    """The database of the dump that goes into `target`; "" for all of them."""
+    if not target or target in there:
+        return target
+    if len(there) == 1:
+        return next(iter(there))
+    raise RestoreError(
+        f"the backup holds {', '.join(sorted(there)) or 'no database'}, and none of them is {target}",
+        "name one of them in the URL, or none, and all are restored",
+    )
+
+
+def _ours(log: Path, database: str) -> bool:
+    """Whether the oplog touches nothing but the database that is restored."""
+    return not database or oplog.read(log).databases <= {database}
+
+
+def _renaming(source: str, target: str, name: str = "") -> tuple[str, ...]:
+    if source == target:
+        return ()
+    which = tools.exactly(name) if name else "*"
+    return f"--nsFrom={source}.{which}", f"--nsTo={target}.{which}"
+
+
+def _compare(server: Server, dumped: Iterable[left.Dumped], names: Mapping[str, str]) -> None:
+    """The documents of these collections against the folder's, before the oplog changes them."""
+    live = {c.key: c for c in server.collections()}
+    for one in dumped:
+        key = one.collection.key
+        if key in names and (key not in live or server.table(live[key]) != one.table()):
+            raise RestoreError(f"{key} does not hold what was dumped", "killick verify tells more")

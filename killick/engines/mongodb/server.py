@@ -1,0 +1,221 @@
+"""What a live server tells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from bson import Timestamp
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from killick.contents import Table
+from killick.engines.mongodb import documents
+from killick.engines.mongodb.address import SYSTEM, Address
+from killick.engines.mongodb.structure import Collection, kept
+from killick.errors import AccessDenied, KillickError, SettingsError, SourceError, Unreachable
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_READ: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+_RIGHTS = "give the user the role backup on admin, or read on the one database that the URL names"
+_UNAUTHORIZED = 13
+_DENIED = {18, _UNAUTHORIZED, 8000}  # AuthenticationFailed, Unauthorized, Atlas' own
+_NO_SNAPSHOT = {239, 246, 72}  # SnapshotTooOld, SnapshotUnavailable, InvalidOptions (a storage engine without)
+
+
+class Size(NamedTuple):
+    """As the server keeps count of them: near, not exact."""
+
+    documents: int
+    bytes: int
+
+
+@dataclass
+class Server:
+    client: MongoClient[dict[str, Any]]
+    address: Address
+
+    @cached_property
+    def hello(self) -> dict[str, Any]:
+        return self.client.admin.command("hello")
+
+    @property
+    def replica_set(self) -> str:
+        """Its name; "" for a standalone server and for mongos."""
+        return str(self.hello.get("setName", ""))
+
+    @cached_property
+    def version(self) -> str:
+        return str(self.client.server_info()["version"])
+
+    def identity(self) -> str:
+        """The UUID of admin.system.version, "" where the user may not see it.
+
+        It is made at the first start of the server or set, is the same on every member, stays over restarts, upgrades
+        and the step from a standalone server to a set, and is never restored from a dump.
+        """
+        try:
+            found = list(self.client.admin.list_collections(filter={"name": "system.version"}))
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                return ""
+            raise
+        return str(found[0]["info"]["uuid"].as_uuid()) if found and "uuid" in found[0].get("info", {}) else ""
+
+    def databases(self) -> list[str]:
+        """Those with data of the project's: the one that the URL names, or all that the user may see."""
+        if self.address.database:
+            return [self.address.database]
+        return sorted(name for name in self.client.list_database_names() if name not in SYSTEM)
+
+    def reads_oplog(self) -> bool:
+        """Whether the user may read the oplog and all databases."""
+        try:
+            self.client.local["oplog.rs"].find_one({}, {"ts": 1}, sort=[("$natural", -1)])
+            list(self.client.admin.list_collections())
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                return False
+            raise
+        return True
+
+    def alone(self) -> bool:
+        """Whether the server holds no other data than what the URL names."""
+        if not self.address.database:
+            return True
+        names = self.client.list_database_names()
+        return not {n for n in names if n not in SYSTEM} - {self.address.database}
+
+    def collections(self) -> list[Collection]:
+        """Of all databases; views come without indexes."""
+        found = []
+        for database in self.databases():
+            db = self.client.get_database(database, codec_options=_READ)
+            for info in db.list_collections():
+                name, kind = str(info["name"]), str(info.get("type") or "collection")
+                if kept(name):
+                    indexes = () if kind == "view" else tuple(self._indexes(database, name))
+                    found.append(Collection(database, name, kind, info.get("options") or {}, indexes))
+        return found
+
+    def sizes(self) -> dict[str, Size]:
+        """Of each collection that holds documents."""
+        found = {}
+        stage: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}]
+        for database in self.databases():
+            db = self.client[database]
+            for info in db.list_collections():
+                name, kind = str(info["name"]), str(info.get("type") or "collection")
+                if kind == "view" or not kept(name):
+                    continue
+                stored = Collection(database, name, kind).stored
+                answer = db.command("aggregate", stored, pipeline=stage, cursor={})["cursor"]["firstBatch"]
+                stats = [one["storageStats"] for one in answer]  # one for each shard
+                found[f"{database}.{name}"] = Size(
+                    sum(int(s.get("count", 0)) for s in stats),
+                    sum(int(s.get("size", 0)) for s in stats),
+                )
+        return found
+
+    def written(self) -> int:
+        """Of all documents of these databases, by one question each."""
+        return sum(int(self.client[name].command("dbStats")["dataSize"]) for name in self.databases())
+
+    def table(self, collection: Collection, at: Timestamp | None = None) -> Table:
+        """The sum over a collection's documents, now or `at` a moment that the server still remembers."""
+        return documents.summed(self._documents(collection, at), ordered=collection.capped)
+
+    def marked(self) -> bool:
+        """Whether killick.copies holds this database's name, or "*" for the whole server: killick's mark of a copy."""
+        wanted = ["*", self.address.database] if self.address.database else ["*"]
+        try:
+            return self.client["killick"]["copies"].find_one({"_id": {"$in": wanted}}) is not None
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                return False
+            raise
+
+    def _indexes(self, database: str, name: str) -> Iterator[dict[str, Any]]:
+        yield from self._cursor(database, {"listIndexes": name, "cursor": {}}, _READ)
+
+    def _documents(self, collection: Collection, at: Timestamp | None) -> Iterator[bytes]:
+        command: dict[str, Any] = {"find": collection.stored, "sort": {"$natural": 1}}
+        if at is not None:
+            command["readConcern"] = {"level": "snapshot", "atClusterTime": at}
+        for document in self._cursor(collection.database, command, _RAW):
+            yield document.raw
+
+    def _cursor(self, database: str, command: dict[str, Any], codec: CodecOptions[Any]) -> Iterator[Any]:
+        """Every document of a cursor. By commands: the driver has neither raw batches at a moment nor all odd names."""
+        db = self.client[database]
+        name = str(next(iter(command.values())))
+        with self.client.start_session() as session:
+            answer: Any = db.command(command, codec_options=codec, session=session)
+            cursor = answer["cursor"]
+            yield from cursor["firstBatch"]
+            while cursor["id"]:
+                answer = db.command({"getMore": cursor["id"], "collection": name}, codec_options=codec, session=session)
+                cursor = answer["cursor"]
+                yield from cursor["nextBatch"]
+
+
+@contextmanager
+def reached(address: Address) -> Iterator[Server]:
+    """A server, connected; the driver's errors inside the block come out as ours, without a secret or a document."""
+    options: dict[str, Any] = (
+        {} if "serverselectiontimeoutms" in address.url.lower() else {"serverSelectionTimeoutMS": 10_000}
+    )
+    if address.password:
+        options["password"] = address.password
+    client: MongoClient[dict[str, Any]] | None = None
+    try:
+        client = MongoClient(address.url, appname="killick", **options)
+        yield Server(client, address)
+    except PyMongoError as error:
+        raise translated(error, address) from None
+    finally:
+        if client is not None:
+            client.close()
+
+
+def too_late(error: OperationFailure) -> bool:
+    """Whether the server no longer remembers the moment that was asked for."""
+    return error.code in _NO_SNAPSHOT
+
+
+def translated(error: PyMongoError, address: Address) -> KillickError:
+    said = _scrubbed(str(error), address.password)
+    if isinstance(error, OperationFailure):
+        said = _scrubbed(str((error.details or {}).get("errmsg") or error), address.password)
+        if error.code in _DENIED:
+            cure = _RIGHTS if error.code == _UNAUTHORIZED else "the password, the user or its authSource is wrong"
+            return AccessDenied(f"MongoDB at {address.host} refuses: {said}", cure)
+        return SourceError(f"MongoDB at {address.host} says: {said}")
+    if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):
+        return Unreachable(
+            f"MongoDB at {address.host} cannot be reached: {said}",
+            "look at host and port, at the network, and whether replicaSet= names the set",
+        )
+    if isinstance(error, ConfigurationError | InvalidURI):
+        return SettingsError(f"the MongoDB URL of {address.host} cannot be used: {said}")
+    return SourceError(f"MongoDB at {address.host}: {said}")
+
+
+def _scrubbed(text: str, secret: str) -> str:
+    """The first sentence, without the driver's picture of the topology, keys' values and the password."""
+    text = re.sub(r"(?s)(, Timeout: |, full error: | \(configured timeouts).*", "", text)
+    text = re.sub(r"(?s)dup key: .*", "dup key", text)
+    return text.replace(secret, "***") if secret else text

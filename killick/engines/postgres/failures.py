@@ -1,0 +1,123 @@
+"""Why pg_restore stopped, in one sentence, with its cure: the failures that others were bitten by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from killick.errors import CommandFailed, RestoreError
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+    pattern: str
+    cure: str
+
+
+_FAILURES = tuple(
+    _Failure(*parts)
+    for parts in (
+        (
+            "missing-extension",
+            r'could not open extension control file|extension "[^"]*" is not available|could not access file "\$libdir'
+            r'|extension "[^"]*" has no installation script|could not load library|schema "topology" does not exist'
+            r'|type "[^"]*geo(metry|graphy)" does not exist',
+            "use a server that has the extension: an image such as postgis/postgis of the source's major",
+        ),
+        (
+            "missing-role",
+            r'role "[^"]*" does not exist',
+            "restore globals.sql first (it makes the roles), or leave owners and grants out",
+        ),
+        (
+            "missing-tablespace",
+            r'tablespace "[^"]*" does not exist',
+            "make the tablespace on this server, or leave tablespaces out",
+        ),
+        (
+            "version",
+            r"unsupported version \(|unrecognized configuration parameter|server version mismatch"
+            r"|unrecognized parameter|syntax error at or near",
+            "restore into a server of the dump's major, or a newer one",
+        ),
+        (
+            "encoding",
+            r"invalid byte sequence for encoding|has no equivalent in encoding|encoding .* does not match",
+            "let the database be made with the source's encoding",
+        ),
+        (
+            "truncated",
+            r"could not read from input file|unexpected end of file|end of file|did not find magic string"
+            r"|could not open (input|TOC|data|large object).* file|unexpected EOF|corrupt|missing data for column"
+            r"|extra data after last expected column",
+            "the archive is not whole: take the backup before it",
+        ),
+        (
+            "out-of-space",
+            r"No space left on device|could not extend file|could not write to file|disk full|Disk quota exceeded",
+            "give the target's server more room",
+        ),
+        (
+            "out-of-memory",
+            r"out of memory|out of shared memory|Cannot allocate memory",
+            "give the target's server more memory, or raise max_locks_per_transaction where it speaks of shared memory",
+        ),
+        (
+            "schema-exists",
+            r"already exists",
+            "restore into an empty database made from template0: killick makes one when none is there",
+        ),
+        (
+            "duplicate-rows",
+            r"could not create unique index|duplicate key value",
+            "the source holds rows that break its own unique index, which is damaged: mend them there, REINDEX",
+        ),
+        (
+            "foreign-key",
+            r"violates foreign key constraint",
+            "the source holds rows that break its own foreign key: mend them there",
+        ),
+        (
+            "check-constraint",
+            r"violates check constraint|violates not-null constraint|no partition of relation",
+            "the source holds rows that break its own constraint, or its check calls a function that looks elsewhere",
+        ),
+        (
+            "permission",
+            r"permission denied|must be owner|must be superuser|must have|Only roles with|must be able to",
+            "restore as a role that may: set RESTORE_URL",
+        ),
+        (
+            "timeout",
+            r"canceling statement due to|lock timeout|deadlock detected",
+            "the target's server cancels long statements, or somebody works in the target",
+        ),
+        (
+            "server-gone",
+            r"server closed the connection|terminating connection|connection to server|could not connect"
+            r"|shutting down|recovery mode|lost synchronization",
+            "look into the target's log: it ended (out of memory?) or cannot be reached",
+        ),
+    )
+)
+_CONTENT = re.compile(r'((?:invalid input|malformed|out of range|value)[^:"]*: ?)".*')
+
+
+def restore_error(error: CommandFailed) -> RestoreError:
+    """`reason` is one of the slugs above, or "restore". Rows that the server quotes are left out."""
+    said = _sentences(error.stderr)
+    for failure in _FAILURES:
+        if re.search(failure.pattern, error.stderr):
+            return RestoreError(f"{error.program}: {said}", failure.cure, failure.reason)
+    how = f"was killed by signal {-error.status}" if error.status < 0 else f"ended with status {error.status}"
+    return RestoreError(f"{error.program} {how}{': ' + said if said else ''}", "the target's log tells more")
+
+
+def _sentences(stderr: str) -> str:
+    """The lines that name the error and its place. DETAIL, CONTEXT and the command may hold a row or a password."""
+    place = re.findall(r"from TOC entry (.*)", stderr)
+    told = re.findall(r"ERROR:\s*(.*)", stderr) or re.findall(r"error: (.*)", stderr) or stderr.splitlines()[-1:]
+    first = _CONTENT.sub(r"\1…", told[0].strip()) if told else ""
+    where = f" ({place[-1].strip()})" if place else ""
+    return f"{first}{where}"

@@ -1,0 +1,160 @@
+"""A dump into an empty database."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from killick import process
+from killick.contents import Contents
+from killick.engines.postgres import commands, names, part, roles, target
+from killick.engines.postgres.address import Address
+from killick.engines.postgres.commands import Client
+from killick.engines.postgres.failures import restore_error
+from killick.engines.postgres.session import DatabaseError, Session, session
+from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError, Unsupported
+from killick.watch import Watch
+
+_CONFIGURATION = """
+    SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_extension e
+    JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
+_COPIES = """
+    SELECT pid, relid::bigint, tuples_processed FROM pg_catalog.pg_stat_progress_copy
+    WHERE datname = pg_catalog.current_database()"""
+
+
+def load(
+    address: Address,
+    owners: bool,
+    folder: Path,
+    jobs: int,
+    contents: Contents,
+    watch: Watch,
+    only: Collection[str] | None,
+) -> tuple[str, ...]:
+    """`owners`: with roles, owners, grants and subscriptions. Raises Refused, RestoreError and the SourceErrors."""
+    if not (folder / commands.FOLDER / "toc.dat").is_file():
+        raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
+    notes = target.prepare(address, contents)
+    with session(address) as server:
+        client = _client(server, contents)
+        quiet = address.saying("-c lc_messages=C") if server.superuser else address
+        notes += _roles(server, owners, folder, contents)
+        absent = _absent_tablespaces(server, contents)
+        flags = ["--no-owner", "--no-acl", "--no-subscriptions"] if not owners else []
+        if absent:
+            flags.append("--no-tablespaces")
+            notes.append(f"no tablespace {', '.join(absent)} here: all lies in the default one")
+        run = _Restore(client, quiet, folder, server, contents, watch)
+        entries = process.run(client.listing(folder)).text.splitlines()
+        if only is not None:
+            entries = part.chosen(process.run(client.listing(folder, "--verbose")).text, entries, only)
+        run(entries, *flags, "--section=pre-data")
+        first, rest = _apart(entries, server)
+        if first:
+            run(first, *flags, "--data-only")
+        run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={jobs}")
+        if only is None:
+            notes += _settings(server, address.database, owners, contents)
+    watch(contents.rows, contents.rows, "rows")
+    return (*client.warnings, *notes)
+
+
+def _client(server: Session, contents: Contents) -> Client:
+    """Refuses a server that is older than the dump's, before anything is loaded."""
+    of = int(contents.loose.get("versions", {}).get("server", 0))
+    by = int(contents.loose.get("versions", {}).get("client", 0))
+    if of > server.major:
+        raise Unsupported(
+            f"the dump is of Postgres {of} and the server here is {commands.version(server.version)}",
+            f"restore into Postgres {of} or newer",
+        )
+    return commands.client_for(server.version, by if by > server.major else 0)
+
+
+def _roles(server: Session, owners: bool, folder: Path, contents: Contents) -> list[str]:
+    """All of globals.sql; or, without owners, just those roles that policies name."""
+    there = roles.existing(server)
+    if not owners:
+        missing = sorted(set(contents.groups.get("required roles", {})) - there)
+        for role in missing:
+            _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
+        return [f"made the role {role}, without login: policies or user mappings name it" for role in missing]
+    file = folder / roles.FILE
+    if file.is_file():
+        _as_cluster(server, file.read_text(encoding="utf-8"))
+    return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
+
+
+def _as_cluster(server: Session, statement: str) -> None:
+    try:
+        server.execute(statement)
+    except (AccessDenied, DatabaseError) as error:
+        raise RestoreError(
+            f"the roles of the dump could not be made: {error.message}",
+            "restore as a superuser (RESTORE_URL), or without owners and grants",
+            "missing-role",
+        ) from None
+
+
+def _absent_tablespaces(server: Session, contents: Contents) -> list[str]:
+    there = {row[0] for row in server.rows("SELECT spcname::text FROM pg_catalog.pg_tablespace")}
+    return sorted(set(contents.loose.get("tablespaces", {}).values()) - there)
+
+
+def _apart(entries: list[str], server: Session) -> tuple[list[str], list[str]]:
+    """The rows of extensions' configuration tables, and all the rest.
+
+    They are loaded first and one after the other: foreign keys between them (PostGIS's topology) fail in parallel.
+    """
+    wanted = [f" TABLE DATA {schema} {name} " for schema, name in server.rows(_CONFIGURATION)]
+    first = [e for e in entries if " TABLE DATA " in e and any(w in e for w in wanted)]
+    taken = set(first)
+    return first, [e for e in entries if e not in taken]
+
+
+class _Restore:
+    """Runs pg_restore over a list of entries, and tells how many rows are in."""
+
+    def __init__(
+        self, client: Client, address: Address, folder: Path, server: Session, contents: Contents, watch: Watch
+    ) -> None:
+        self.client, self.address, self.folder = client, address, folder
+        self.server, self.total, self.watch = server, contents.rows, watch
+        self.seen: dict[tuple[int, int], int] = {}
+
+    def __call__(self, entries: Iterable[str], *flags: str) -> None:
+        with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8", errors="surrogateescape") as chosen:
+            chosen.write("\n".join(entries) + "\n")
+            chosen.flush()
+            command = self.client.restore(self.address, self.folder, f"--use-list={chosen.name}", *flags)
+            with process.start(command) as running:
+                while True:
+                    try:
+                        running.wait(0.25)
+                    except TimeoutError:
+                        self._progress()
+                    except CommandFailed as error:
+                        raise restore_error(error) from None
+                    else:
+                        return
+
+    def _progress(self) -> None:
+        for pid, table, rows in self.server.rows(_COPIES):
+            self.seen[pid, table] = max(rows, self.seen.get((pid, table), 0))
+        self.watch(min(sum(self.seen.values()), self.total), self.total, "rows")
+
+
+def _settings(server: Session, database: str, owners: bool, contents: Contents) -> list[str]:
+    """Last, since a setting such as statement_timeout would meet the restore itself."""
+    wanted = dict(contents.groups.get("settings", {}))
+    if owners:
+        wanted |= contents.groups.get("role settings", {})
+    notes = []
+    for key, value in wanted.items():
+        try:
+            server.execute(roles.replay(database, key, value))
+        except SourceError as error:
+            notes.append(f"the setting {key} could not be made: {error.message}")
+    return notes

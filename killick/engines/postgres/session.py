@@ -1,0 +1,152 @@
+"""A connection whose settings are pinned, so that the same data gives the same text on every server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from killick.engines.postgres import address as addresses
+from killick.engines.postgres.address import Address
+from killick.errors import AccessDenied, SourceError, Unreachable, Unsupported
+
+OLDEST = 12  # its catalogs know generated columns
+LOCK_WAIT = "30s"
+
+# What changes how a value is written, whether a row is seen, and how long we wait. pg_dump sets the first eight
+# the same way, so that COPY of a copy gives the bytes that the dump holds.
+PINNED = {
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "3",
+    "timezone": "UTC",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "xmloption": "content",
+    "row_security": "off",
+    "lc_monetary": "C",  # not for COPY: pg_dump leaves it alone
+    "quote_all_identifiers": "off",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "lock_timeout": LOCK_WAIT,
+    "max_parallel_workers_per_gather": "0",
+    "synchronize_seqscans": "off",
+    "enable_indexscan": "off",  # rows are counted in the table itself: an index may be the broken part
+    "enable_indexonlyscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
+
+
+class Session:
+    """Queries, whose errors are ours. `version` is the server's server_version_num, `encoding` the database's."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.version: int = connection.server_version
+        if self.version // 10000 < OLDEST:
+            raise Unsupported(
+                f"the server is Postgres {self.major}", f"killick reads Postgres {OLDEST} and newer: upgrade the server"
+            )
+        self.encoding = str(self.value("SHOW server_encoding"))
+
+    @property
+    def major(self) -> int:
+        return self.version // 10000
+
+    @property
+    def superuser(self) -> bool:
+        return bool(self.connection.get_parameter_status("is_superuser") == "on")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with _translated(), self.connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def value(self, query: str) -> Any:
+        return self.rows(query)[0][0]
+
+    def execute(self, statement: str) -> None:
+        with _translated(), self.connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def copy_out(self, statement: str, sink: Any) -> None:
+        with _translated(), self.connection.cursor() as cursor:
+            cursor.copy_expert(statement, sink)
+
+    def pin(self, encoding: str = "") -> None:
+        """`encoding` is what COPY writes; the database's own unless another is named, as pg_dump does it."""
+        there = {row[0] for row in self.rows("SELECT lower(name::text) FROM pg_catalog.pg_settings")}
+        pins = [f"SET {name} = '{value}'" for name, value in PINNED.items() if name in there]
+        self.execute("; ".join(["SET search_path = pg_catalog", *pins]))
+        # Any bytes may stand in an SQL_ASCII database, in names too. LATIN1 lets each pass, there and back.
+        wanted = encoding or self.encoding
+        self.connection.set_client_encoding("LATIN1" if wanted == "SQL_ASCII" else wanted)
+
+    def begin(self, snapshot: str = "") -> None:
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        if snapshot:
+            self.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+
+
+@contextmanager
+def session(address: Address) -> Iterator[Session]:
+    """A plain connection in autocommit, with the server's settings. Raises what address.connect raises."""
+    connection = addresses.connect(address)
+    try:
+        yield Session(connection)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def pinned(address: Address, encoding: str = "") -> Iterator[Session]:
+    """The same with pinned settings; no transaction is open yet."""
+    with session(address) as opened:
+        opened.pin(encoding)
+        yield opened
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import psycopg2
+
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise _translate(error) from None
+
+
+def _translate(error: Any) -> SourceError:
+    """Only the first line of the server's message: details and context may hold a row's content."""
+    code = error.pgcode or ""
+    said = (getattr(error.diag, "message_primary", None) or " ".join(str(error).split()) or "no reason told").strip()
+    if code == "42501":
+        return AccessDenied(f"Postgres: {said}", "killick doctor lists what the role may not read, and the GRANT")
+    if code == "53200" and "shared memory" in said:
+        return SourceError(
+            f"Postgres: {said}: it has room for too few locks for so many tables",
+            "raise max_locks_per_transaction on the server (a restart), to 256 or more",
+        )
+    if code == "55P03":
+        return SourceError(
+            f"Postgres: a table stayed locked for {LOCK_WAIT} by another session, a migration perhaps",
+            "let it finish, then run the backup again",
+        )
+    if not code or code.startswith(("08", "57P")):
+        return Unreachable(f"the connection to Postgres was lost: {said}", "look into the server's log")
+    return DatabaseError(f"Postgres: {said}", code)
+
+
+class DatabaseError(SourceError):
+    """An SQL statement failed; `code` is its SQLSTATE."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, f"SQLSTATE {code}; the server's log has the statement")
+        self.code = code
+
+    @property
+    def kind(self) -> str:
+        return "source-error"

@@ -1,0 +1,237 @@
+"""The environment → one frozen `Settings`, with every problem told at once.
+
+Only what is given is checked: `list` needs a project and a store, and no source. A verb says what it needs:
+`settings.load(os.environ, "project", "sources")`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from killick import engines, stores
+from killick.codecs import Choice
+from killick.engines import Source
+from killick.errors import NotFound, SettingsError
+from killick.limits import limits
+from killick.retention import Policy
+from killick.schedule import OFF, Schedule
+from killick.settings.environ import Reader
+from killick.settings.sources import Sources, database, target
+from killick.stores import Access
+
+__all__ = ["Settings", "load", "target"]
+
+_UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True)
+class Verify:
+    """`timeout`, `max_age`, `rto` (0: none) in seconds, `memory` in bytes. `where`: auto, container, process, off."""
+
+    schedule: Schedule = OFF
+    where: str = "auto"
+    level: int = 5
+    command: str = ""
+    timeout: float = 7200.0
+    memory: int = 512 << 20
+    cpus: float = 1.0
+    max_age: float = 259200.0
+    rto: float = 0.0
+    evidence_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Whom killick tells what; all but the log are off when empty."""
+
+    log_format: str = "logfmt"
+    log_level: str = "info"
+    metrics_port: int = 9187
+    page_password: str = field(default="", repr=False)
+    sentry_dsn: str = field(default="", repr=False)
+    notify_urls: tuple[str, ...] = field(default=(), repr=False)
+    ping_url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`project` is "" and `sources` empty where they were not given.
+
+    `recipients` and `identity` are age's; `restore_to` is RESTORE_URL as a source; `mask` are the rules' text.
+    """
+
+    project: str = ""
+    sources: tuple[Source, ...] = ()
+    store: str = "file:///backups"
+    access: Access = field(default_factory=Access)
+    schedule: Schedule = OFF
+    zone: ZoneInfo = _UTC
+    keep: Policy = field(default_factory=Policy)
+    prune: bool = True
+    codec: Choice = field(default_factory=lambda: Choice.of("lrzip"))
+    read_back: bool = True
+    evidence: str = "dump"
+    recipients: tuple[str, ...] = ()
+    identity: str = field(default="", repr=False)
+    jobs: int = 1
+    scratch: Path = Path("/tmp/killick")  # noqa: S108  # each run makes its own folder in it, mode 0700
+    cache: Path = Path("/tmp/killick-cache")  # noqa: S108  # `load` always sets it
+    restore_to: Source | None = None
+    mask: str = ""
+    mask_key: str = field(default="", repr=False)
+    seed: str = ""
+    verify: Verify = Verify()
+    telling: Telling = Telling()
+
+    def source(self, name: str) -> Source:
+        """Raises NotFound, naming the sources there are."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        known = ", ".join(s.name for s in self.sources) or "none"
+        raise NotFound(f"there is no source {name!r}", f"the settings name {known}")
+
+    def require(self, *names: str) -> None:
+        """Raises SettingsError for each of `names` that was not given: project, sources, restore_to, identity."""
+        problems = self.missing(names)
+        if problems:
+            raise SettingsError(problems, HINT)
+
+    def missing(self, names: tuple[str, ...]) -> list[str]:
+        return [_CURES.get(name, f"{name.upper()} is not set") for name in names if not getattr(self, name)]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that was given, to be blotted out of what others say."""
+        lines = [self.access.key_id, self.access.secret, self.access.token, self.identity, self.mask_key]
+        lines += [s.password for s in (*self.sources, self.restore_to) if s]
+        lines += [self.verify.evidence_key, self.telling.page_password, self.telling.sentry_dsn]
+        lines += [self.telling.ping_url, *self.telling.notify_urls]
+        return tuple(line for line in lines if line)
+
+
+HINT = "docs/settings.md explains every variable"
+_CURES = {
+    "project": "PROJECT is not set: give the project's slug, as in PROJECT=my-shop",
+    "sources": "no source is set: give DATABASE_URL=postgres://user@host:5432/name, or FILES_UPLOADS=/srv/uploads",
+    "restore_to": "RESTORE_URL is not set: give the database to restore into, or name it with --into",
+    "identity": "AGE_IDENTITY_FILE is not set: give the secret key's file",
+}
+
+
+_NAMES = {
+    "project": ("PROJECT",),
+    "sources": ("DATABASE_URL", "FILES_", "POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"),
+    "restore_to": ("RESTORE_URL",),
+    "identity": ("AGE_IDENTITY",),
+}
+"""What sets each: where one of these was given and is wrong, that has been told already."""
+
+
+def load(environ: Mapping[str, str], *needed: str) -> Settings:
+    """Raises SettingsError with every problem, those of `needed` (see `require`) among them."""
+    read = Reader(environ)
+    settings = _settings(read)
+    read.unknown()
+    missing = settings.missing(tuple(name for name in needed if not read.begins(*_NAMES.get(name, ()))))
+    problems = list(dict.fromkeys([*missing, *read.problems]))
+    if problems:
+        raise SettingsError(problems, HINT)
+    return settings
+
+
+def _settings(read: Reader) -> Settings:
+    schemes = engines.modules().keys()
+    restore_url = read("RESTORE_URL")
+    target = database(read, "RESTORE_URL", restore_url, None, sorted(schemes)) if restore_url else None
+    return Settings(
+        project=read("PROJECT") or "",
+        sources=Sources(read, schemes).all(),
+        store=_store(read),
+        access=_access(read),
+        schedule=read("SCHEDULE") or OFF,
+        zone=read("TZ") or _UTC,
+        keep=Policy(*(read(f"KEEP_{each}") or 0 for each in ("LAST", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"))),
+        prune=bool(read("PRUNE")),
+        codec=read("CODEC") or Choice.of("lrzip"),
+        read_back=bool(read("READ_BACK")),
+        evidence=read("EVIDENCE") or "dump",
+        recipients=read("AGE_RECIPIENTS") or (),
+        identity=read("AGE_IDENTITY") or "",
+        jobs=read("JOBS") or limits().cpus,
+        scratch=read("SCRATCH_DIR") or Path(tempfile.gettempdir(), "killick"),
+        cache=read("CACHE_DIR") or Path("~/.cache/killick").expanduser(),
+        restore_to=Source("restore", target.url, password=target.password) if target else None,
+        mask=read("MASK") or "",
+        mask_key=read("MASK_KEY") or "",
+        seed=read("SEED") or "",
+        verify=_verify(read),
+        telling=_telling(read),
+    )
+
+
+def _verify(read: Reader) -> Verify:
+    return Verify(
+        schedule=read("VERIFY_SCHEDULE") or OFF,
+        where=read("VERIFY_IN") or "auto",
+        level=read("VERIFY_LEVEL") or 0,
+        command=read("VERIFY_COMMAND") or "",
+        timeout=read("VERIFY_TIMEOUT") or 0.0,
+        memory=read("VERIFY_MEMORY") or 0,
+        cpus=read("VERIFY_CPUS") or 0.0,
+        max_age=read("VERIFY_MAX_AGE") or 0.0,
+        rto=read("RTO") or 0.0,
+        evidence_key=read("EVIDENCE_KEY") or "",
+    )
+
+
+def _telling(read: Reader) -> Telling:
+    return Telling(
+        log_format=read("LOG_FORMAT") or "logfmt",
+        log_level=read("LOG_LEVEL") or "info",
+        metrics_port=read("METRICS_PORT") or 0,
+        page_password=read("PAGE_PASSWORD") or "",
+        sentry_dsn=read("SENTRY_DSN") or "",
+        notify_urls=read("NOTIFY_URLS") or (),
+        ping_url=read("PING_URL") or "",
+    )
+
+
+def _store(read: Reader) -> str:
+    """The URL without a slash at its end; its user part is never shown."""
+    url: str = read("STORE") or ""
+    scheme, colon, rest = url.partition("://")
+    place = rest.partition("/")[0]
+    known = sorted(stores.modules())
+    problem = ""
+    if not colon or scheme not in known:
+        problem = f"is not one of {', '.join(s + '://' for s in known)}: write s3://bucket/prefix or file:///backups"
+    elif "@" in place:
+        problem = "holds credentials: give them as AWS_ACCESS_KEY_ID_FILE and AWS_SECRET_ACCESS_KEY_FILE"
+    elif "?" in rest or "#" in rest:
+        problem = "holds a ? or #: give the server as AWS_ENDPOINT_URL"
+    elif scheme == "file" and not rest.startswith("/"):
+        problem = "is not an absolute path: write three slashes, as in file:///backups"
+    elif scheme == "s3" and not place:
+        problem = "names no bucket: write s3://bucket/prefix"
+    if problem and url:
+        read.problems.append(f"STORE {problem}")
+    return url.rstrip("/") if rest.strip("/") else url
+
+
+def _access(read: Reader) -> Access:
+    access = Access(
+        key_id=read("AWS_ACCESS_KEY_ID") or "",
+        secret=read("AWS_SECRET_ACCESS_KEY") or "",
+        token=read("AWS_SESSION_TOKEN") or "",
+    )
+    if read.given("AWS_ACCESS_KEY_ID") != read.given("AWS_SECRET_ACCESS_KEY"):
+        have, lack = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+        if not read.given(have):
+            have, lack = lack, have
+        read.problems.append(f"{have} is set without {lack}: set both (or their _FILE forms), or neither")
+    return access

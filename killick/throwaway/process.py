@@ -1,0 +1,42 @@
+"""A throwaway as a process of our own machine or container: no Docker socket, the server's programs must be here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from killick.engines import Source
+from killick.manifest import Manifest
+from killick.stream import Scratch
+from killick.throwaway import Copy, _place, _postgres
+
+KIND = "process"
+ENGINES = ("postgres", "files")
+
+
+def missing(manifest: Manifest) -> str:
+    """Why there is no throwaway for this backup here, "" when there can be one."""
+    return _postgres.missing(manifest) if manifest.engine == "postgres" else ""
+
+
+def start(manifest: Manifest, scratch: Path) -> AbstractContextManager[Copy]:
+    """Raises Unverifiable when its server is not here or does not start."""
+    if manifest.engine == "postgres":
+        return _postgres.start(manifest, scratch, KIND)
+    return _folder(scratch)
+
+
+def sweep(scratch: Path) -> list[str]:
+    """What runs that were killed left behind; their servers died with them."""
+    return _place.sweep(scratch)
+
+
+@contextmanager
+def _folder(scratch: Path) -> Iterator[Copy]:
+    """Files are put back by ourselves and run nothing: a folder is enough."""
+    with Scratch(scratch / "throwaway").folder() as run:
+        copy = run / "copy"
+        copy.mkdir()
+        source = Source("throwaway", f"file://{copy}")
+        yield Copy(source, KIND, "", "not used: files are only written", "its own only", "")

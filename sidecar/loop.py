@@ -1,0 +1,177 @@
+"""The sidecar's loop: chores at their times, one after the other. It imports no driver; each chore is a child process.
+
+One thread does everything in turn, so two chores never overlap: no verification runs during a backup, and a run that is
+due while another lasts begins when that ends. Memory goes back with the child, and a crash stays there.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from schedule import Scheduler
+
+from killick import programs, state
+from killick.errors import Aborted, KillickError
+from killick.observers.log import Log
+from killick.process import Command, run, start
+from killick.schedule import due, next_run
+from killick.settings import Settings
+from killick.state import State
+from sidecar.server import Board
+
+GRACE = 5.0  # seconds that a child has to put things away
+LOOK, REFRESH = 5, 300  # seconds between two looks at the clock, at the store
+_ANSWER = 120.0  # seconds that reading the store may take
+
+
+class Children(Protocol):
+    """How the loop runs `killick`; tests have their own."""
+
+    def do(self, *argv: str) -> int:
+        """To the end; its words go to ours. Gives its exit status, negative for a signal."""
+
+    def answer(self, *argv: str) -> bytes:
+        """What it prints. Raises KillickError or TimeoutError."""
+
+
+class Processes:
+    """Real ones. Aborted, which a signal raises, is passed on: SIGTERM, and SIGKILL after GRACE seconds."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+
+    def do(self, *argv: str) -> int:
+        with start(_killick(argv), stdout=sys.stdout.fileno(), stderr=sys.stderr.fileno()) as process:
+            try:
+                while process.running():
+                    self._beat()
+                    time.sleep(0.2)
+            except Aborted:
+                process.stop(GRACE)
+                raise
+            return process.popen.returncode
+
+    def answer(self, *argv: str) -> bytes:
+        return run(_killick(argv), timeout=_ANSWER).stdout
+
+
+def _killick(argv: Sequence[str]) -> Command:
+    return Command((sys.executable, "-m", "killick", *argv), inherit=True)
+
+
+class Loop:
+    def __init__(
+        self,
+        settings: Settings,
+        board: Board,
+        log: Log,
+        children: Children,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._board = board
+        self._log = log
+        self._children = children
+        self._clock = clock
+        self._verifies = verifies(settings)
+        self._since = self._verified = clock()
+        self._missed: list[str] | None = None
+        self._unproven = False
+
+    def forever(self) -> NoReturn:
+        """Ends by an exception only: Aborted, when a signal says so."""
+        chores = Scheduler()
+        chores.every(LOOK).seconds.do(self.look)
+        chores.every(REFRESH).seconds.do(self.refresh)
+        self.refresh()
+        self.look()
+        while True:
+            chores.run_pending()
+            self._board.beat()
+            time.sleep(min(max(chores.idle_seconds or 0.0, 0.1), LOOK))
+
+    def refresh(self) -> None:
+        """Reads the store. The first time it can be read, it tells which runs were missed."""
+        try:
+            found = state.loads(self._children.answer("state", "--json"))
+        except (KillickError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            self._log.line("warning", "state-unknown", {"message": str(error)})
+            return
+        self._board.state = found
+        if self._missed is None:
+            self._missed = missed(found, self._settings, self._clock())
+            self._unproven = unproven(found, self._settings, self._clock())
+
+    def look(self) -> None:
+        """Does what is due by now: a backup first."""
+        now = self._clock()
+        if self._due(self._settings.schedule, self._since, now):
+            self._back_up(())
+        elif self._missed:
+            self._back_up(self._missed)
+        now = self._clock()
+        if self._verifies and (self._unproven or self._due(self._settings.verify.schedule, self._verified, now)):
+            self._verify(now)
+
+    def _due(self, schedule: object, since: datetime, now: datetime) -> bool:
+        planned = next_run(schedule, since, self._settings.zone)  # type: ignore[arg-type]
+        return planned is not None and planned <= now
+
+    def _back_up(self, names: Sequence[str]) -> None:
+        self._since, self._missed = self._clock(), []
+        self._do("backup", *names)
+        if self._settings.prune:
+            self._do("prune")
+        self.refresh()
+        if self._board.state is not None:
+            self._unproven = unproven(self._board.state, self._settings, None)
+
+    def _verify(self, now: datetime) -> None:
+        self._verified, self._unproven = now, False
+        for source in self._settings.sources:
+            self._do("verify", "latest", "--source", source.name)
+        self.refresh()
+
+    def _do(self, *argv: str) -> None:
+        status = self._children.do(*argv)
+        if status < 0:  # its own words are in the log, unless it was killed
+            self._log.line("error", "killed", {"verb": argv[0], "signal": -status})
+
+
+def missed(found: State, settings: Settings, now: datetime) -> list[str]:
+    """The sources that have no backup, and those whose last attempt is older than the newest planned run."""
+    if settings.schedule.off:
+        return []
+    names = []
+    for source in found.sources:
+        attempt = _moment(source.last_attempt)
+        if source.set and (source.last_success is None or due(settings.schedule, attempt, now, settings.zone)):
+            names.append(source.source)
+    return names
+
+
+def unproven(found: State, settings: Settings, now: datetime | None) -> bool:
+    """Whether a backup is there that nobody ever tried, or (with `now`) a verification was missed."""
+    plan = settings.verify.schedule
+    tried = [(s, _moment(s.verification.last_attempt)) for s in found.sources if s.set and s.last_success is not None]
+    if plan.off:
+        return False
+    return any(last is None or (now is not None and due(plan, last, now, settings.zone)) for _, last in tried)
+
+
+def verifies(settings: Settings) -> bool:
+    """Whether this sidecar verifies: it may, it can, and it could decrypt."""
+    where = settings.verify.where
+    if settings.verify.schedule.off or where == "off" or (settings.recipients and not settings.identity):
+        return False
+    servers = any(programs.installed(name) for name in ("postgres", "mongod"))
+    return where != "auto" or servers or Path("/var/run/docker.sock").exists()
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,120 @@
+"""`killick verify`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from killick.errors import StoreError, Unverifiable
+
+if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
+    from killick.catalog import Backup, Catalog
+    from killick.session import Session
+    from verify.report import Report
+    from verify.verify import Options
+
+
+@click.command()
+@click.argument("which", default="latest", metavar="[ID|latest|random|all]")
+@click.option("--source", default="", help="The source's name, where there are several.")
+@click.option("--level", type=click.IntRange(0, 6), help="How far to go; default VERIFY_LEVEL.")
+@click.option(
+    "--in", "where", type=click.Choice(["process", "container", "auto"]), help="Where to restore; default VERIFY_IN."
+)
+@click.option("--json", "as_json", is_flag=True, help="One document on stdout; an array for all.")
+def verify(which: str, source: str, level: int | None, where: str | None, as_json: bool) -> None:
+    """Restore a backup into a throwaway and compare it with its manifest.
+
+    \b
+    WHICH  an id, the newest (latest), the one not verified for longest
+           (random), or the newest of every source (all)
+    LEVEL  0 there and whole        3 + the same schema
+           1 + decodes              4 + the same rows and checksums
+           2 + restores
+    Ends with 0 (passed), 1 (failed) or 6 (could not verify: that says
+    nothing about the backup). The result is recorded beside the backup.
+
+    \b
+    Examples:
+      killick verify
+      killick verify 20261123T030000Z-db --level 2
+      killick verify all --json
+    """
+    reports = _reports(which, source, level, where)
+    if as_json:
+        documents = [report.to_json() for report in reports]
+        click.echo(json.dumps(documents if which == "all" else documents[0], ensure_ascii=False, indent=1))
+    else:
+        click.echo("\n\n".join(report.text() for report in reports))
+    sys.exit(exit_code([report.result for report in reports]))
+
+
+verbs = [verify]
+
+
+def exit_code(results: list[str]) -> int:
+    """Of several: failed outweighs unverifiable, which outweighs passed."""
+    from verify.report import EXIT, FAILED, UNVERIFIABLE
+
+    return next((EXIT[result] for result in (FAILED, UNVERIFIABLE) if result in results), 0)
+
+
+def _reports(which: str, source: str, level: int | None, where: str | None) -> list[Report]:
+    from killick import throwaway
+    from killick.events import Swept
+    from killick.session import begin
+    from verify.choose import choose, unfinished
+    from verify.verify import Options, without_manifest
+
+    session = begin("project")
+    given = session.settings
+    options = Options(
+        scratch=given.scratch,
+        level=given.verify.level if level is None else level,
+        where=where or given.verify.where,
+        identity=given.identity,
+        jobs=given.jobs,
+        timeout=given.verify.timeout,
+    )
+    for name in throwaway.sweep(given.scratch):
+        session.tell(Swept(session.project, "", f"a throwaway of a verification that was killed: {name}"))
+    known = _catalog(session)
+    lost = unfinished(known, which)
+    if lost:
+        return [_told(session, without_manifest(lost, options.level), 0.0)]
+    return [_one(session, backup, options) for backup in choose(known, which, source)]
+
+
+def _catalog(session: Session) -> Catalog:
+    """Raises Unverifiable: a store that does not answer says nothing about its backups."""
+    try:
+        return session.catalog()
+    except StoreError as error:
+        raise Unverifiable(error.message, error.hint, reason="network") from None
+
+
+def _one(session: Session, backup: Backup, options: Options) -> Report:
+    from verify.verify import verify
+
+    start = time.monotonic()
+    with session.phases(backup.source) as phases:
+        report = verify(session.store, backup, options, phases)
+    return _told(session, report, time.monotonic() - start)
+
+
+def _told(session: Session, report: Report, seconds: float) -> Report:
+    """Recorded beside the backup, and told to whoever observes."""
+    from killick.events import VerifyFinished
+    from verify.verify import record
+
+    report = record(session.store, report)
+    session.tell(
+        VerifyFinished(
+            report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint
+        )
+    )
+    return report

@@ -1,0 +1,166 @@
+"""What a verification found: for a person, for a program, and for the record beside the backup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from killick import __version__, layout
+from killick.archive import size
+from killick.compare import Mismatch
+from killick.manifest import Manifest
+from killick.throwaway import Copy
+
+PASSED, FAILED, UNVERIFIABLE = "passed", "failed", "unverifiable"
+EXIT = {PASSED: 0, FAILED: 1, UNVERIFIABLE: 6}
+LEVELS = (
+    "the archive is there, whole",
+    "it decodes to what was dumped",
+    "it restores without an error",
+    "the schema is the same",
+    "the data is the same",
+)
+"""What each level proves; the rest of a sentence that begins with its number."""
+
+_RESTORING = ("download", "check", "decrypt", "decode", "restore")
+_SHOWN = 20  # differences that a person is shown; the record has them all
+
+
+@dataclass(frozen=True)
+class Report:
+    """`level` is the highest that was reached (0 also where none was: then `failed_level` is 0, or it is unverifiable).
+
+    `wanted` is the level that was asked for, `failed_level` the first that did not hold, None where all did or
+    where it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and
+    `copy` are None where it did not come so far. `empty` says how the throwaway was proven empty.
+    """
+
+    project: str
+    id: str
+    when: datetime
+    result: str
+    level: int
+    wanted: int
+    failed_level: int | None = None
+    error: str = ""
+    hint: str = ""
+    reason: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    tables: int = 0
+    rows: int = 0
+    mismatches: tuple[Mismatch, ...] = ()
+    warnings: tuple[str, ...] = ()
+    empty: str = ""
+    manifest: Manifest | None = None
+    copy: Copy | None = None
+
+    @property
+    def source(self) -> str:
+        return self.id.partition("-")[2]
+
+    @property
+    def restore_seconds(self) -> float | None:
+        """From the download to the last index: the recovery time that was measured; None where it was not."""
+        if "restore" not in self.seconds or self.level < 2:
+            return None
+        return round(sum(self.seconds.get(phase, 0.0) for phase in _RESTORING), 3)
+
+    def noting(self, warning: str) -> Report:
+        return replace(self, warnings=(*self.warnings, warning))
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable document of `killick verify --json`."""
+        return {
+            "id": self.id,
+            "result": self.result,
+            "level": self.level,
+            "failed_level": self.failed_level,
+            "error": self.error or None,
+            "seconds": dict(self.seconds),
+            "tables": self.tables,
+            "mismatches": [mismatch.to_json() for mismatch in self.mismatches],
+        }
+
+    def to_record(self) -> dict[str, Any]:
+        """The evidence beside the backup: the same, and how and where. Never a row's content."""
+        data = {
+            **self.to_json(),
+            "source": self.source,
+            "time": layout.rfc3339(self.when),
+            "wanted": self.wanted,
+            "reason": self.reason or None,
+            "hint": self.hint or None,
+            "restore_seconds": self.restore_seconds,
+            "rows": self.rows,
+            "warnings": list(self.warnings),
+            "killick": __version__,
+        }
+        if self.manifest is not None:
+            data |= {"engine": self.manifest.engine, "snapshot": self.manifest.snapshot}
+            if self.manifest.archive is not None:
+                data["sha256"] = self.manifest.archive.sha256
+        if self.copy is not None:
+            data["where"] = {
+                "kind": self.copy.where, "version": self.copy.version, "network": self.copy.network,
+                "files": self.copy.files, "user": self.copy.user, "empty": self.empty,
+            }  # fmt: skip
+        return data
+
+    def text(self) -> str:
+        """For a person who has not run it."""
+        return "\n".join([self._headline(), "", *(f"  {name:<10} {line}".rstrip() for name, line in self._lines())])
+
+    def _headline(self) -> str:
+        if self.result == PASSED:
+            return f"✓ {self.id} can be restored: level {self.level}, {LEVELS[self.level]}"
+        if self.result == FAILED and self.failed_level is not None:
+            return f"✗ {self.id} FAILED at level {self.failed_level}: it does not hold that {LEVELS[self.failed_level]}"
+        return f"? {self.id} could not be verified; this says nothing about the backup"
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        if self.error:
+            yield "why", self.error
+            if self.hint:
+                yield "what to do", self.hint
+        if self.manifest is not None:
+            yield "backup", self._backup(self.manifest)
+        if self.copy is not None:
+            yield from _place(self.copy, self.empty)
+        if self.level >= 3 or self.mismatches:
+            yield "compared", self._compared()
+        for i, mismatch in enumerate(self.mismatches[:_SHOWN]):
+            yield "differs" if i == 0 else "", str(mismatch)
+        if len(self.mismatches) > _SHOWN:
+            yield "", f"and {len(self.mismatches) - _SHOWN} more: killick show {self.id} --json"
+        for i, warning in enumerate(self.warnings):
+            yield "note" if i == 0 else "", warning
+        if self.seconds:
+            each = ", ".join(f"{phase} {took:.1f}" for phase, took in self.seconds.items())
+            whole = self.restore_seconds
+            if whole is not None:
+                yield "duration", f"a restore takes {whole:.1f} s here ({each})"
+            else:
+                yield "duration", f"{sum(self.seconds.values()):.1f} s ({each})"
+        yield "verified", f"{self.when:%Y-%m-%d %H:%M:%S} UTC by killick {__version__}"
+
+    def _backup(self, manifest: Manifest) -> str:
+        stored = f", {size(manifest.archive.bytes)} stored" if manifest.archive else ""
+        server = f"{manifest.engine} {manifest.server_version}".strip()
+        return f"{manifest.source} of {manifest.project} ({server}), its data of {manifest.snapshot}{stored}"
+
+    def _compared(self) -> str:
+        things = "files" if self.manifest is not None and self.manifest.engine == "files" else "tables"
+        if not self.mismatches:
+            counted = f", {self.rows:,} rows" if things == "tables" else ""
+            data = f"{self.tables:,} {things}{counted}: every checksum is equal"
+            return data if self.level >= 4 else "the schema"
+        return f"{self.tables:,} {things}; {len(self.mismatches)} differences"
+
+
+def _place(copy: Copy, empty: str) -> Iterator[tuple[str, str]]:
+    what = f"a server of version {copy.version}" if copy.version else "an empty folder"
+    proven = f", proven empty before ({empty})" if empty else ""
+    yield "restored", f"into {what}, a throwaway {copy.where}{proven}"
+    yield "cut off", f"network: {copy.network}; files: {copy.files}" + (f"; user {copy.user}" if copy.user else "")
