@@ -83,7 +83,8 @@ def _cut(text: str) -> Iterable[tuple[str, str, str, str]]:
         and lines[i + 1] == "--"
         and (match := _HEADING.fullmatch(lines[i]))
     ]
-    for (i, match), (end, _) in zip(starts, [*starts[1:], (len(lines) + 1, None)], strict=True):
+    ends = [*(i for i, _ in starts[1:]), len(lines) + 1]
+    for (i, match), end in zip(starts, ends, strict=False):
         name, kind, schema, owner = match.groups()
         body = lines[i + 2 : end - 1]
         while body and _STATE.fullmatch(body[-1]):  # what is set for the entry after it
