@@ -87,8 +87,8 @@ def decoded(path: Path, outer: Manifest, folder: Path, phases: Phases, identity:
             with decode(codec, path, folder) as data:
                 yield _measured(data, archive, outer.id, watch)
         except CommandFailed as error:
-            if isinstance(error, NoSpace):
-                raise
+            if isinstance(error, NoSpace) or error.status == 127 or error.status < 0:
+                raise  # the disk, a program that is not there, or one that was killed: no fault of the archive
             raise Corrupt(f"{outer.id} does not decode: {error.message}", _BEFORE) from None
         finally:
             path.unlink(missing_ok=True)
