@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,8 +105,6 @@ def _write(path: Path, text: str) -> Path:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A place that is gone afterwards."""
-    import shutil
-
     place = workspace("demo")
     try:
         yield place
