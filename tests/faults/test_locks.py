@@ -229,6 +229,14 @@ def test_a_lock_that_was_removed_is_lost(store: Store, owners: Callable[[str], O
     assert locks(store) == []
 
 
+def test_a_holder_that_finds_the_next_generation_has_lost(store: Store, owners: Callable[[str], Owner]) -> None:
+    with hold(store, "app", "db", owners("a")) as held:
+        stores.put_json(store, "app/db.lock.2", {"owner": "another"})
+        with pytest.raises(Aborted, match="another run took over"):
+            held.check()
+    assert "app/db.lock.2" in locks(store)
+
+
 class Careless(Folder):
     """A store that overwrites, whatever it is asked."""
 
