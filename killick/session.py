@@ -57,8 +57,7 @@ class Session:
     @contextmanager
     def phases(self, source: str) -> Iterator[Phases]:
         """Phases that draw a bar on a terminal, and are told of as events."""
-        with progress(sys.stderr) as phases_of:
-            drawn = phases_of(source)
+        with progress(sys.stderr, source) as drawn:
 
             def ended(phase: str, seconds: float) -> None:
                 drawn.ended(phase, seconds)

@@ -91,7 +91,7 @@ class S3:
             return self._compared(key, size, etag, checksums, head)
 
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
-        from botocore.exceptions import FlexibleChecksumError, HTTPClientError
+        from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
         partial = Partial(path)
         failures = 0
@@ -103,7 +103,7 @@ class S3:
                 except FlexibleChecksumError:
                     partial.drop()
                     raise StoreError(f"{key}: what came does not have the checksum that the store gives") from None
-                except HTTPClientError:  # the body was cut; boto3 retries requests, not bodies
+                except (HTTPClientError, IncompleteReadError):  # the body was cut; boto3 retries requests, not bodies
                     failures = 1 if partial.have() - before >= CHUNK else failures + 1
                     if failures >= ATTEMPTS:
                         raise

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 
 from tests.lab import mongod as mongo_parts
-from tests.lab import sample
+from tests.lab import postgres, sample
 from tests.lab.faults import Answer, CutDownload, CutUpload, Faults, Flip, Lie, LoseAnswer, Skew, Slow
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
@@ -63,6 +63,15 @@ def test_a_killed_postgres_comes_back_with_its_data() -> None:
         server.start()
         assert server.execute("SELECT n FROM t", "app") == [(7,)]
         assert server.execute("SHOW wal_level") == [("logical",)]
+
+
+@pytest.mark.parametrize("major", postgres.majors())
+def test_a_server_with_the_contrib_modules(major: int) -> None:
+    with Postgres(major, contrib=True) as server:
+        for name in ("hstore", "amcheck", "citext"):
+            server.execute(f"CREATE EXTENSION {name}")
+        check = [str(server.bin / "pg_amcheck"), "--host=127.0.0.1", f"--port={server.port}", "--username=postgres"]
+        subprocess.run([*check, "postgres"], env={"PGPASSWORD": server.password}, check=True)
 
 
 def test_two_clusters_have_two_identities(postgres16: Postgres) -> None:

@@ -77,7 +77,11 @@ def prey(*users: int) -> Iterator[Prey]:
     unix.listen()
     victims = []
     for user in users:
-        become = ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwuid(user).pw_gid}", "--clear-groups"] if os.geteuid() == 0 else []
+        become = (
+            ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwuid(user).pw_gid}", "--clear-groups"]
+            if os.geteuid() == 0
+            else []
+        )
         victims.append(subprocess.Popen([*become, "/usr/bin/env", f"KEY={SECRET}", "sleep", "300"]))
     found = Prey(tcp.getsockname()[1], base / "socket", secret, [victim.pid for victim in victims])
     for name, listener in (("network", tcp), ("unix", unix)):
@@ -140,7 +144,9 @@ def attack(server: Postgres, target: Prey, folder: Path) -> Attack:
     engine = connect(Source("x", url))
     facts = engine.facts()
     contents = engine.dump(folder, 1, unwatched)
-    record = Manifest("20260101T000000Z-x", "p", "x", "postgres", "", "", "", facts.server_version, "", "", name, contents)
+    record = Manifest(
+        "20260101T000000Z-x", "p", "x", "postgres", "", "", "", facts.server_version, "", "", name, contents
+    )
     return Attack(folder, record, control)
 
 
@@ -218,7 +224,12 @@ def test_as_an_ordinary_user(postgres16: Postgres, programs_path: str, tmp_path:
         (given / "manifest").write_text(made.manifest.dumps())
         subprocess.run(["chmod", "-R", "a+rX", str(given)], check=True)
         done = user.python(
-            "-c", _LOAD, str(given / "manifest"), str(given), str(user.home / "scratch"), env={"PROGRAMS": programs_path}
+            "-c",
+            _LOAD,
+            str(given / "manifest"),
+            str(given),
+            str(user.home / "scratch"),
+            env={"PROGRAMS": programs_path},
         )
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)

@@ -1,7 +1,7 @@
 """The environment: what it means, and what each mistake gets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from killick import engines, stores
+from killick import engines
 from killick.codecs import Choice
 from killick.errors import NotFound, SettingsError
 from killick.retention import Policy
@@ -28,12 +28,12 @@ DOCS = Path(__file__).parents[2] / "docs/settings.md"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _schemes() -> object:
+def _schemes() -> Iterator[None]:
+    """The settings know engines by their schemes alone: these tests hold with or without each of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             engines, "modules", lambda: dict.fromkeys(("postgres", "postgresql", "postgis", "mongodb", "file"))
         )
-        patch.setattr(stores, "modules", lambda: dict.fromkeys(("s3", "file")))
         yield
 
 

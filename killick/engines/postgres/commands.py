@@ -104,8 +104,8 @@ def client_for(server: int, major: int = 0) -> Client:
     return Client(
         nearest,
         (
-            f"pg_dump {'.'.join(map(str, nearest.version))} dumps a server of {version(server)}, since its own major is "
-            "not installed here: the dump may need a server as new as the client",
+            f"pg_dump {'.'.join(map(str, nearest.version))} dumps a server of {version(server)}, since that major is"
+            " not installed here: the dump may need a server as new as the client",
         ),
     )
 

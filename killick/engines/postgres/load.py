@@ -19,7 +19,9 @@ from killick.watch import Watch
 _CONFIGURATION = """
     SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
-_COPIES = "SELECT pid, relid::bigint, tuples_processed FROM pg_catalog.pg_stat_progress_copy WHERE datname = current_database()"
+_COPIES = """
+    SELECT pid, relid::bigint, tuples_processed FROM pg_catalog.pg_stat_progress_copy
+    WHERE datname = pg_catalog.current_database()"""
 
 
 def load(
@@ -146,11 +148,11 @@ class _Restore:
 
 def _settings(server: Session, database: str, owners: bool, contents: Contents) -> list[str]:
     """Last, since a setting such as statement_timeout would meet the restore itself."""
+    wanted = dict(contents.groups.get("settings", {}))
+    if owners:
+        wanted |= contents.groups.get("role settings", {})
     notes = []
-    for key, value in contents.groups.get("settings", {}).items():
-        if not owners and " " in key:
-            notes.append(f"the setting {key} was left out with the roles")
-            continue
+    for key, value in wanted.items():
         try:
             server.execute(roles.replay(database, key, value))
         except SourceError as error:

@@ -39,14 +39,12 @@ def entries(text: str) -> Groups:
         if kind.endswith(" DATA") or kind in _NEVER:
             continue
         label = f"{kind} {name}"
-        body, owned = _without_owner(body)
-        group = "schema"
-        if kind == "ACL" or kind.endswith(" ACL"):
-            group = "grants"
-            body = "\n".join(sorted(body.split("\n")))
-        elif kind == "SUBSCRIPTION":
-            group = "subscriptions"
-        found[group].setdefault(label, []).append(_normal(kind, body))
+        statement, owned = _without_owner(body)
+        if kind == "SUBSCRIPTION":
+            found["subscriptions"].setdefault(label, []).append(body)
+            continue
+        group = "grants" if kind == "ACL" or kind.endswith(" ACL") else "schema"
+        found[group].setdefault(label, []).append(_normal(kind, statement))
         if owned:
             found["owners"].setdefault(label, []).append(owner)
     return {
@@ -85,7 +83,8 @@ def _cut(text: str) -> Iterable[tuple[str, str, str, str]]:
         and lines[i + 1] == "--"
         and (match := _HEADING.fullmatch(lines[i]))
     ]
-    for (i, match), (end, _) in zip(starts, [*starts[1:], (len(lines) + 1, None)], strict=True):
+    ends = [*(i for i, _ in starts), len(lines) + 1][1:]  # none where there is no entry: an empty database
+    for (i, match), end in zip(starts, ends, strict=True):
         name, kind, schema, owner = match.groups()
         body = lines[i + 2 : end - 1]
         while body and _STATE.fullmatch(body[-1]):  # what is set for the entry after it
@@ -102,6 +101,8 @@ def _without_owner(body: str) -> tuple[str, bool]:
 
 
 def _normal(kind: str, body: str) -> str:
+    if kind.endswith("ACL"):
+        return "\n".join(sorted(body.split("\n")))
     if kind in ("TABLE", "FOREIGN TABLE"):
         match = _INHERITS.search(body)
         if match:  # a restored child has its inherited columns first

@@ -78,7 +78,7 @@ class Session:
 
     def pin(self, encoding: str = "") -> None:
         """`encoding` is what COPY writes; the database's own unless another is named, as pg_dump does it."""
-        there = {row[0] for row in self.rows("SELECT name::text FROM pg_catalog.pg_settings")}
+        there = {row[0] for row in self.rows("SELECT lower(name::text) FROM pg_catalog.pg_settings")}
         pins = [f"SET {name} = '{value}'" for name, value in PINNED.items() if name in there]
         self.execute("; ".join(["SET search_path = pg_catalog", *pins]))
         # Any bytes may stand in an SQL_ASCII database, in names too. LATIN1 lets each pass, there and back.
@@ -93,7 +93,7 @@ class Session:
 
 @contextmanager
 def session(address: Address) -> Iterator[Session]:
-    """A plain connection in autocommit: settings are the server's. Raises Unreachable, AccessDenied, DatabaseMissing."""
+    """A plain connection in autocommit, with the server's settings. Raises what address.connect raises."""
     connection = addresses.connect(address)
     try:
         yield Session(connection)

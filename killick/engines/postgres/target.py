@@ -73,7 +73,7 @@ def _create(server: Session, database: str, contents: Contents) -> list[str]:
             "ALTER ROLE … CREATEDB, or set RESTORE_URL to a role that may",
         ) from None
     except DatabaseError as error:
-        if error.code != "42809" and error.code != "22023" and "locale" not in error.message:
+        if error.code not in {"42809", "22023"} and "locale" not in error.message:
             raise
         encoding = names.literal(place["encoding"])
         server.execute(
