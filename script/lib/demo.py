@@ -88,7 +88,9 @@ def the_project(stage: Stage, made: Project) -> None:
 
 def back_up(stage: Stage, made: Project) -> dict[str, str]:
     """The ids by source."""
-    stage.step("Back up", "Dumped, counted by the server in the same snapshot, packed, compressed, uploaded, read back.")
+    stage.step(
+        "Back up", "Dumped, counted by the server in the same snapshot, packed, compressed, uploaded, read back."
+    )
     stage.run("killick backup")
     stage.run("killick list", says=["-db", "-uploads"])
     found = {entry["source"]: entry["id"] for entry in listed(stage)}

@@ -122,7 +122,9 @@ class Stage:
             if self.terminal:
                 sys.stdout.buffer.write(chunk)
             else:
-                sys.stdout.buffer.write(re.sub(rb"(?m)^(?=[^\r\n])" if whole.endswith((b"", b"\n")) else b"", b"  ", chunk))
+                sys.stdout.buffer.write(
+                    re.sub(rb"(?m)^(?=[^\r\n])" if whole.endswith((b"", b"\n")) else b"", b"  ", chunk)
+                )
             sys.stdout.buffer.flush()
             whole += chunk
         return whole
