@@ -33,7 +33,7 @@ class Children(Protocol):
     """How the loop runs `killick`; tests have their own."""
 
     def do(self, *argv: str) -> int:
-        """To the end; its words go to ours. Gives its exit status, negative for a signal."""
+        """To the end. Its log is ours, what it prints is left out. Gives its status, negative for a signal."""
 
     def answer(self, *argv: str) -> bytes:
         """What it prints. Raises KillickError or TimeoutError."""
@@ -46,7 +46,7 @@ class Processes:
         self._beat = beat
 
     def do(self, *argv: str) -> int:
-        with start(_killick(argv), stdout=sys.stdout.fileno(), stderr=sys.stderr.fileno()) as process:
+        with start(_killick(argv), stderr=sys.stderr.fileno()) as process:
             try:
                 while process.running():
                     self._beat()
