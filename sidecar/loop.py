@@ -151,12 +151,16 @@ def turn(chores: Scheduler) -> None:
 
 
 def missed(found: State, settings: Settings, now: datetime) -> list[str]:
-    """The sources that have no backup, and those whose last attempt is older than the newest planned run."""
+    """The sources that have no backup, and those whose last attempt is older than the newest planned run.
+
+    An attempt that was stopped, by a restart of this very container perhaps, is as good as none.
+    """
     if settings.schedule.off:
         return []
     names = []
     for source in found.sources:
-        attempt = _moment(source.last_attempt)
+        stopped = source.error.get("kind") == Aborted("").kind
+        attempt = _moment(source.last_success if stopped else source.last_attempt)
         if source.set and (source.last_success is None or due(settings.schedule, attempt, now, settings.zone)):
             names.append(source.source)
     return names
