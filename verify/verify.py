@@ -63,6 +63,7 @@ class _Found:
     rows: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def verify(store: Store, backup: Backup, options: Options, phases: Phases | None = None) -> Report:
@@ -155,7 +156,7 @@ def _in_throwaway(
             engine = connect(copy.source)
             found.empty = _proven_empty(engine)
         with phases.phase("restore") as watch, _told_apart(opened, found):
-            found.warnings += engine.load(opened.folder, options.jobs, opened.contents, watch)
+            found.notes += engine.load(opened.folder, options.jobs, opened.contents, watch)
         found.reached = 2
         if level > 2:
             with phases.phase("compare"):
@@ -217,6 +218,7 @@ def _report(backup: Backup, level: int, found: _Found, phases: Phases, told: Out
         rows=found.rows,
         mismatches=tuple(found.mismatches),
         warnings=tuple(dict.fromkeys(found.warnings)),
+        notes=tuple(found.notes),
         empty=found.empty,
         manifest=found.manifest,
         copy=found.copy,

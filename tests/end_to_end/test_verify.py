@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from killick.contents import Table
 from killick.engines import Source
 from killick.manifest import Manifest
 from killick.stores import connect
+from killick.throwaway import Copy
 from killick.watch import Phases
 from tests.end_to_end.backups import PROJECT, Backups
 from tests.lab.ordinary import ordinary
@@ -130,6 +131,20 @@ def test_a_sound_backup_passes(backups: Backups, made: dict[str, str], options: 
     assert report.copy.version.startswith("16.")
     assert report.empty
     assert "can be restored" in report.text()
+
+
+def test_a_throwaway_that_is_not_empty(
+    backups: Backups, made: dict[str, str], options: Options, postgres16: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is loaded into it: a restore over data would prove nothing, and might be somebody's."""
+    url = postgres16.create("somebodys")
+    postgres16.execute("CREATE TABLE theirs ()", "somebodys")
+    taken = Copy(Source("throwaway", url, owners=True), "process", "16.14", "none", "none", "nobody")
+    monkeypatch.setattr("verify.verify.throwaway", lambda *_: nullcontext(taken))
+    report = verified(backups, made["new"], options)
+    assert (report.result, report.failed_level) == ("unverifiable", None)
+    assert "not empty" in report.error
+    assert postgres16.execute("SELECT relname FROM pg_stat_user_tables", "somebodys") == [("theirs",)]
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
