@@ -153,10 +153,14 @@ class Report:
     def _compared(self) -> str:
         things = "files" if self.manifest is not None and self.manifest.engine == "files" else "tables"
         if not self.mismatches:
-            counted = f", {self.rows:,} rows" if things == "tables" else ""
-            data = f"{self.tables:,} {things}{counted}: every checksum is equal"
+            rows = f", {self.rows:,} rows" if things == "tables" else ""
+            data = f"{self.tables:,} {things}{rows}: every checksum is equal"
             return data if self.level >= 4 else "the schema"
-        return f"{self.tables:,} {things}; {len(self.mismatches)} differences"
+        return f"{self.tables:,} {things}: {counted(len(self.mismatches), 'difference')}"
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _place(copy: Copy, empty: str) -> Iterator[tuple[str, str]]:
