@@ -49,7 +49,7 @@ def mongo() -> MongoClient:
 
 def first_start() -> None:
     """Fill what is empty; a second start finds everything there."""
-    chance = random.Random(20261123)  # noqa: S311 - the same shop each time
+    chance = random.Random(20261123)
     with postgres() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('customers') IS NULL")
         if cursor.fetchone()[0]:

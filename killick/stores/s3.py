@@ -91,7 +91,7 @@ class S3:
             return self._compared(key, size, etag, checksums, head)
 
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
-        from botocore.exceptions import FlexibleChecksumError, HTTPClientError  # noqa: PLC0415
+        from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
         partial = Partial(path)
         failures = 0
@@ -103,7 +103,7 @@ class S3:
                 except FlexibleChecksumError:
                     partial.drop()
                     raise StoreError(f"{key}: what came does not have the checksum that the store gives") from None
-                except HTTPClientError:  # the body was cut; boto3 retries requests, not bodies
+                except (HTTPClientError, IncompleteReadError):  # the body was cut; boto3 retries requests, not bodies
                     failures = 1 if partial.have() - before >= CHUNK else failures + 1
                     if failures >= ATTEMPTS:
                         raise
@@ -137,8 +137,8 @@ class S3:
     @cached_property
     def _client(self) -> Any:
         """boto3 takes a third of a second and 30 MB: the sidecar's loop never comes here."""
-        from boto3.session import Session  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        from boto3.session import Session
+        from botocore.config import Config
 
         session: Any = Session(
             aws_access_key_id=self.access.key_id or None,
@@ -215,7 +215,7 @@ class S3:
     @contextmanager
     def _absent(self, key: str, token: str, if_absent: bool) -> Iterator[dict[str, str]]:
         """Says what to send along; a refusal because of our own earlier try is success."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError
 
         try:
             yield {"IfNoneMatch": "*"} if if_absent else {}
@@ -252,7 +252,7 @@ class S3:
 
     def _fetch(self, key: str, partial: Partial, watch: Watch) -> int:
         """Appends what is still to come; gives the object's whole size."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError
 
         have, etag = (partial.have(), partial.etag()) if partial.etag() else (0, "")
         asked: dict[str, str] = {"ChecksumMode": "ENABLED"}

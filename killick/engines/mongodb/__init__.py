@@ -17,6 +17,6 @@ SCHEMES = ("mongodb", "mongodb+srv")
 
 
 def connect(source: Source) -> Engine:
-    from killick.engines.mongodb.engine import Mongo  # noqa: PLC0415  # the driver is loaded for who needs it
+    from killick.engines.mongodb.engine import Mongo  # the driver is loaded for who needs it
 
     return Mongo(source)
