@@ -101,7 +101,8 @@ def database(postgres16: Postgres) -> Iterator[str]:
         "CREATE VIEW totals AS SELECT customer, sum(total) FROM orders GROUP BY 1;"
         "INSERT INTO customers (name, note)"
         " SELECT 'name ' || i, repeat('ü', i % 50) FROM generate_series(1, 2000) i;"
-        "INSERT INTO orders (customer, total, at) SELECT 1 + i % 2000, i / 7.0, '2026-01-01'::timestamp"
+        "INSERT INTO orders (customer, total, at)"
+        " SELECT 1 + i % 2000, i / 7.0, '2026-01-01'::timestamp"
         " + i * '1 min'::interval FROM generate_series(1, 5000) i",
         name,
     )
