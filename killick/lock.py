@@ -11,25 +11,22 @@ Whoever dies on this very machine need not be waited for: the same owner (a UUID
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from killick import layout, stores
-from killick.errors import Aborted, Busy, KillickError, NoSpace, NotFound, StoreDenied, Taken
+from killick.errors import Aborted, Busy, KillickError, NotFound, StoreDenied, Taken
+from killick.owner import Owner
 from killick.stores import Store, Stored
-from killick.stream import write_whole
 from killick.watch import Watch
 
 Say = Callable[[str], None]
@@ -46,57 +43,6 @@ class Terms:
 
 TERMS = Terms()
 _FAR_ENOUGH = 3
-
-
-@dataclass(frozen=True)
-class Owner:
-    """This machine's scratch volume: what tells our own dead from other hosts' living."""
-
-    folder: Path
-
-    @property
-    def id(self) -> str:
-        """A UUID, made when first asked for. Raises NoSpace where it cannot be kept."""
-        path = self.folder / "owner"
-        with self._writable():
-            if not path.exists():
-                self.folder.mkdir(parents=True, exist_ok=True)
-                fresh = self.folder / f"owner.{secrets.token_hex(4)}"
-                write_whole(fresh, str(uuid.uuid4()).encode())
-                with suppress(FileExistsError):
-                    os.link(fresh, path)
-                fresh.unlink()
-            return path.read_text(encoding="ascii")
-
-    @contextmanager
-    def alone(self, project: str, source: str) -> Iterator[None]:
-        """Holds the source on this machine. Raises Busy."""
-        with self._writable():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder / f"{project}.{source}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                who = os.pread(descriptor, 200, 0).decode(errors="replace") or "a process"
-                raise Busy(f"{source} is being worked on by {who}, on this machine", "wait for it to end") from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} since {layout.rfc3339(datetime.now(UTC))}".encode(), 0)
-            yield
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        try:
-            yield
-        except KillickError:
-            raise
-        except OSError as error:
-            raise NoSpace(
-                f"{self.folder}: {error.strerror}",
-                f"make it writable for uid {os.getuid()}, or set SCRATCH_DIR",
-            ) from None
 
 
 @dataclass
@@ -171,18 +117,23 @@ class Lock:
                 self.store.delete(self.key)
 
     def release(self) -> None:
-        """Never raises: a lock that stays expires."""
+        """Never raises, and does not wait for a renewal that hangs: a lock that stays expires."""
         self._ended.set()
-        with self._guard, suppress(KillickError):
-            if self.lost:
-                return
-            self._look()
-            if self.lost:
-                return
-            try:
-                self.store.delete(self.key)
-            except StoreDenied:
-                self._put(released=True)  # credentials that may not delete say it in the body
+        if not self._guard.acquire(timeout=3):
+            return
+        try:
+            with suppress(KillickError):
+                self._look()
+                if not self.lost:
+                    self._give_back()
+        finally:
+            self._guard.release()
+
+    def _give_back(self) -> None:
+        try:
+            self.store.delete(self.key)
+        except StoreDenied:
+            self._put(released=True)  # credentials that may not delete say it in the body
 
     def _renew(self) -> None:
         self._look()
@@ -265,7 +216,7 @@ def hold(
             yield lock
         finally:
             lock.release()
-            keeper.join(timeout=5)
+            keeper.join(timeout=1)
 
 
 def _acquire(lock: Lock, warn: Say) -> dict[int, Stored]:

@@ -6,18 +6,17 @@ import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from killick import settings as configuration
-from killick import state as states
-from killick import stores
 from killick.errors import Aborted, KillickError
-from killick.session import begin
+
+if TYPE_CHECKING:
+    from killick.session import Session
+    from killick.state import State
 
 
 @click.command()
@@ -27,6 +26,7 @@ def run() -> None:
     It is what the image does by default. It ends by SIGTERM, with status 0: a backup that is being made then is
     aborted cleanly within 5 seconds.
     """
+    from killick import settings as configuration  # not a session: the loop needs no store
     from killick.observers.log import Log
     from sidecar.loop import Loop, Processes
     from sidecar.server import Board, serve
@@ -57,13 +57,14 @@ def health(live: bool) -> None:
       killick health           reads the store
       killick health --live    what the image's HEALTHCHECK asks
     """
+    from killick.session import begin
     from sidecar.server import readiness
 
-    settings = configuration.load(os.environ, "project")
+    session = begin("project")
     if live:
-        well, text = _live(settings.telling.metrics_port)
+        well, text = _live(session.settings.telling.metrics_port)
     else:
-        well, text = readiness(_state(settings), time.time())
+        well, text = readiness(_state(session), time.time())
     click.echo(text)
     sys.exit(0 if well else 1)
 
@@ -72,7 +73,9 @@ def health(live: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For the sidecar's loop; not a stable format.")
 def state(as_json: bool) -> None:
     """What metrics, health and page know, read from the store."""
-    found = _state(configuration.load(os.environ, "project"))
+    from killick.session import begin
+
+    found = _state(begin("project"))
     if as_json:
         click.echo(found.dumps())
         return
@@ -80,11 +83,16 @@ def state(as_json: bool) -> None:
         click.echo(source)
 
 
-def _state(settings: configuration.Settings) -> states.State:
-    return states.read(stores.connect(settings.store, settings.access), settings, datetime.now(UTC))
+def _state(session: Session) -> State:
+    from killick import state as states
+
+    return states.read(session.store, session.settings, datetime.now(UTC))
 
 
 def _live(port: int) -> tuple[bool, str]:
+    import urllib.error
+    import urllib.request
+
     if not port:
         raise KillickError("METRICS_PORT is off, so nobody answers", "leave --live out, or set a port")
     try:
@@ -113,6 +121,7 @@ def backup(source: tuple[str, ...], adopt: bool, as_json: bool) -> None:
       killick backup db --json     one, for a program to read
       killick backup --adopt       after a move or an upgrade of the database
     """
+    from killick.session import begin
     from sidecar.backup import back_up, exit_code
 
     session = begin("project", "sources")
@@ -135,6 +144,7 @@ def prune(dry_run: bool, as_json: bool) -> None:
     Examples:
       killick prune --dry-run      a table with the reason for each
     """
+    from killick.session import begin
     from sidecar import prune as retention
 
     decisions = retention.prune(begin("project"), dry_run=dry_run)
@@ -149,6 +159,7 @@ def prune(dry_run: bool, as_json: bool) -> None:
 def doctor(as_json: bool) -> None:
     """Check settings, sources, store, scratch, programs and clock; say how to mend each. Exit 0 or 1."""
     from killick.doctor import examine
+    from killick.session import begin
 
     checks = list(examine(begin("project", "sources")))
     if as_json:

@@ -52,7 +52,7 @@ class Project:
     def catalog(self) -> Catalog:
         return catalog.read(self.store, self.name)
 
-    def keys(self) -> list[str]:
+    def stored(self) -> list[str]:
         return [stored.key for stored in self.store.list(f"{self.name}/")]
 
     def at_rest(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from killick.engines import Source
 from killick.manifest import Manifest
@@ -38,5 +40,5 @@ def _folder(scratch: Path) -> Iterator[Copy]:
     with Scratch(scratch / "throwaway").folder() as run:
         copy = run / "copy"
         copy.mkdir()
-        source = Source("throwaway", f"file://{copy}")
+        source = Source("throwaway", f"file://{quote(os.fsencode(copy))}")
         yield Copy(source, KIND, "", "not used: files are only written", "its own only", "")

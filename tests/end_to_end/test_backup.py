@@ -109,14 +109,14 @@ def test_retention(project: Project) -> None:
     ids = [project.back_up() for _ in range(4)]
     few = {"KEEP_LAST": "2", "KEEP_DAILY": "0", "KEEP_WEEKLY": "0", "KEEP_MONTHLY": "0"}
     (Path(project.environment["STORE"].removeprefix("file://")) / "shop" / "notes.txt").write_text("mine")
-    before = project.keys()
+    before = project.stored()
     table = project.run("prune", "--dry-run", **few).out
     assert f"drop  {ids[0]}" in table
     assert "2 kept, 2 dropped" in table
-    assert project.keys() == before
+    assert project.stored() == before
     project.run("prune", **few)
     assert [b.id for b in project.catalog().backups] == ids[:1:-1]
-    assert "shop/notes.txt" in project.keys()
+    assert "shop/notes.txt" in project.stored()
     assert "PRUNE=off" in project.run("prune", expect=5, PRUNE="off").err
 
 
@@ -164,7 +164,7 @@ def test_a_second_run_is_told_who_holds_the_lock(project: Project, postgres16: P
     blocker.cursor().execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
     try:
         with project.running("backup") as first:
-            wait_for(lambda: any(".lock." in key for key in project.keys()))
+            wait_for(lambda: any(".lock." in key for key in project.stored()))
             second = project.run("backup", "--json", expect=7)
             assert "since" in second.json[0]["error"]
             blocker.rollback()

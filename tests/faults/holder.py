@@ -5,7 +5,8 @@ from pathlib import Path
 
 from killick import stores
 from killick.errors import Aborted, Busy
-from killick.lock import Owner, Terms, hold
+from killick.lock import Terms, hold
+from killick.owner import Owner
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
             print("done", flush=True)
     except Busy:
         print("busy", flush=True)
-    except Aborted:
-        print("aborted", flush=True)
+    except Aborted as error:
+        print(f"aborted: {error.message}", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ import sys, time, click, pathlib
 from killick import cli
 @click.command()
 def work():
-    pathlib.Path(sys.argv[1], "begun").touch()
     try:
+        pathlib.Path(sys.argv[1], "begun").touch()
         time.sleep(60)
     finally:
         pathlib.Path(sys.argv[1], "ending").touch()

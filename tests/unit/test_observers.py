@@ -162,14 +162,17 @@ def test_people_are_told_what_matters_and_nothing_else(web: Listener) -> None:
     assert "shop/db" in told[0]["title"]
 
 
-def test_a_notification_that_did_not_go_out_is_an_error(web: Listener, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_notification_that_did_not_go_out_is_an_error(
+    web: Listener, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     web.status = 500
     ear = notify.Notify((f"json://user:S3CRET@127.0.0.1:{web.port}/hook",))
     with pytest.raises(OSError, match="did not go out"):
         ear(BAD)
     with pytest.raises(OSError, match="did not go out"):
         notify.Notify(("nosuchservice://S3CRET",))(BAD)
-    assert "S3CRET" not in "".join(capfd.readouterr())
+    assert "S3CRET" not in "".join(capfd.readouterr()) + caplog.text
 
 
 def settings_for(web: Listener, **more: str) -> Settings:

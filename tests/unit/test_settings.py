@@ -335,6 +335,36 @@ def test_no_secret_is_shown(shapes: dict[str, str], secret: str) -> None:
     assert "S3CRET" not in shown
 
 
+SOUND = {
+    "DATABASE_URL": "postgres://u:S3CRET@h/d",
+    "DATABASE_URL_B": "postgres://u@h/d?password=S3CRET",
+    "DATABASE_URL_C": "mongodb://u@h/d",
+    "DATABASE_PASSWORD_C": "S3CRET",
+    "RESTORE_URL": "postgres://u:S3CRET@h/d",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": "S3CRET",
+    "AWS_SESSION_TOKEN": "S3CRET",
+    "AGE_IDENTITY": "AGE-SECRET-KEY-1S3CRET",
+    "EVIDENCE_KEY": "-----BEGIN PRIVATE KEY-----S3CRET",
+    "MASK_KEY": "S3CRET",
+    "PAGE_PASSWORD": "S3CRET",
+    "SENTRY_DSN": "https://S3CRET@h/1",
+    "NOTIFY_URLS": "slack://S3CRET",
+    "PING_URL": "https://h/S3CRET",
+}
+
+
+def test_a_full_set_of_secrets_is_held_and_not_shown() -> None:
+    got = load(SOUND)
+    assert "S3CRET" not in repr(got)
+    assert sum("S3CRET" in secret for secret in got.secrets) == len(SOUND) - 2
+
+
+def test_a_secret_key_given_for_a_public_one_is_not_shown() -> None:
+    assert "S3CRET" not in only({"AGE_RECIPIENTS": "AGE-SECRET-KEY-1S3CRET"})
+    assert "S3CRET" not in only({"AGE_RECIPIENTS": "not-a-key-but-S3CRET"})
+
+
 def test_near_names() -> None:
     assert distance("SCHEDUEL", "SCHEDULE") == 1
     assert distance("ABC", "ABC") == 0

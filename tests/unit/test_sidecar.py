@@ -7,13 +7,16 @@ import re
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from schedule import Scheduler
 
-from killick.errors import CommandFailed, SettingsError
+from killick.errors import Aborted, CommandFailed, SettingsError
 from killick.observers.log import Log
+from killick.process import Command
 from killick.schedule import OFF
 from killick.settings import Settings, load
 from killick.state import SourceState, State, Verification
@@ -108,6 +111,14 @@ def test_a_missed_run_is_caught_up_and_a_failed_one_is_not(settings: Settings) -
     assert world.asked == [("backup", "db"), ("prune",)]
 
 
+def test_an_attempt_that_a_restart_stopped_is_made_again(settings: Settings) -> None:
+    stopped = known("db", NIGHT - timedelta(days=1), attempt=NIGHT, error={"kind": "aborted"})
+    world = World(settings, stopped, known("uploads", NIGHT))
+    world.loop.refresh()
+    world.loop.look()
+    assert world.asked == [("backup", "db"), ("prune",)]
+
+
 def test_each_night_once_even_when_the_loop_comes_by_often(settings: Settings) -> None:
     world = World(settings, known("db", NIGHT), known("uploads", NIGHT))
     world.loop.refresh()
@@ -176,6 +187,49 @@ def test_a_child_that_was_killed_is_told_of(settings: Settings) -> None:
     world.loop.look()
     line = json.loads(world.out.getvalue().splitlines()[0])
     assert (line["event"], line["level"], line["verb"], line["signal"]) == ("killed", "error", "backup", 9)
+
+
+def test_a_clock_that_is_set_back_stops_nothing() -> None:
+    """The library's jobs stand in local time: an hour ahead, after the night that repeats one."""
+    looked: list[int] = []
+    chores = Scheduler()
+    chores.every(loops.LOOK).seconds.do(looked.append, 1)
+    loops.turn(chores)
+    assert looked == []
+    chores.jobs[0].next_run += timedelta(hours=1)
+    loops.turn(chores)
+    assert looked == [1]
+    assert (chores.idle_seconds or 0) <= loops.LOOK
+
+
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A signal comes while a real child runs `script`."""
+
+    def beat() -> None:
+        if (tmp_path / "begun").exists():
+            raise Aborted("stopped by SIGTERM")
+
+    command = Command(("sh", "-c", f"cd {tmp_path}; {script}; touch begun; sleep 60 & wait; sleep 60"))
+    monkeypatch.setattr(loops, "_killick", lambda argv: command)
+    with pytest.raises(Aborted):
+        loops.Processes(beat).do("backup")
+
+
+def test_a_child_is_given_time_to_put_things_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with capfd.disabled():
+        stopped(tmp_path, monkeypatch, "trap 'sleep 0.3; touch tidied; exit 0' TERM")
+    assert (tmp_path / "tidied").exists()
+
+
+def test_a_child_that_does_not_listen_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loops, "GRACE", 0.3)
+    with capfd.disabled():
+        stopped(tmp_path, monkeypatch, "trap '' TERM; echo $$ > pid")
+    assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
 def test_who_verifies() -> None:
