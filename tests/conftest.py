@@ -24,8 +24,9 @@ def _unless_missing() -> Generator[None, object, object]:
         pytest.skip(str(missing))
 
 
+# Around a test's whole set-up: a shared fixture that failed raises the same again for the next test, outside its own hook.
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Generator[None, object, object]:
+def pytest_runtest_setup() -> Generator[None, object, object]:
     return (yield from _unless_missing())
 
 

@@ -83,8 +83,8 @@ def _cut(text: str) -> Iterable[tuple[str, str, str, str]]:
         and lines[i + 1] == "--"
         and (match := _HEADING.fullmatch(lines[i]))
     ]
-    ends = [*(i for i, _ in starts[1:]), len(lines) + 1]
-    for (i, match), end in zip(starts, ends, strict=False):
+    ends = [*(i for i, _ in starts), len(lines) + 1][1:]  # none where there is no entry: an empty database
+    for (i, match), end in zip(starts, ends, strict=True):
         name, kind, schema, owner = match.groups()
         body = lines[i + 2 : end - 1]
         while body and _STATE.fullmatch(body[-1]):  # what is set for the entry after it
