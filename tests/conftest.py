@@ -97,7 +97,8 @@ def database(postgres16: Postgres) -> Iterator[str]:
     postgres16.create(name)
     postgres16.execute(
         "CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL UNIQUE, note text);"
-        "CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers, total numeric, at timestamp);"
+        "CREATE TABLE orders"
+        " (id bigserial PRIMARY KEY, customer int REFERENCES customers, total numeric, at timestamp);"
         "CREATE VIEW totals AS SELECT customer, sum(total) FROM orders GROUP BY 1;"
         "INSERT INTO customers (name, note)"
         " SELECT 'name ' || i, repeat('ü', i % 50) FROM generate_series(1, 2000) i;"
