@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from killick.stores import Store
 from killick.stream import Measure, measure
 from killick.tar import unpack
 from killick.watch import Phases, Watch
+
+__all__ = ["MANIFEST", "Opened", "agreed", "decoded", "fetch", "open_archive"]
 
 _BEFORE = "restore the backup before it: killick list"
 
@@ -58,6 +61,21 @@ def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, iden
     The archive is deleted on the way. Raises Corrupt when it does not decode to what was encoded, or when the
     manifest inside is not that of the one beside: an archive of another source, or an older one under this name.
     """
+    inside = folder / "dump"
+    inside.mkdir()
+    with decoded(path, outer, folder, phases, identity) as tar:
+        unpack(tar, inside)
+    inner = agreed(inside / MANIFEST, outer)
+    (inside / MANIFEST).unlink()
+    return Opened(inside, inner)
+
+
+@contextmanager
+def decoded(path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "") -> Iterator[Iterator[bytes]]:
+    """The tar in a checked archive, decrypted and decoded; `folder` is scratch, and the archive is deleted.
+
+    Raises Corrupt, from the iteration's end at the latest, when it is not what was encoded.
+    """
     archive = _archive_of(outer)
     codec = by_name(archive.codec, outer.id)
     if path.name.endswith(AGE):
@@ -66,33 +84,30 @@ def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, iden
             decrypt(path, plain, identity)
             path.unlink()
             path = plain
-    inside = folder / "dump"
-    inside.mkdir()
     with phases.phase("decode") as watch:
-        raw = Measure()
         try:
             with decode(codec, path, folder) as data:
-                unpack(_measured(data, raw, archive, watch), inside)
+                yield _measured(data, archive, outer.id, watch)
         except CommandFailed as error:
             if isinstance(error, NoSpace) or error.status == 127 or error.status < 0:
                 raise  # the disk, a program that is not there, or one that was killed: no fault of the archive
             raise Corrupt(f"{outer.id} does not decode: {error.message}", _BEFORE) from None
-        path.unlink()
-        if (raw.size, raw.sha256) != (archive.raw_bytes, archive.raw_sha256):
-            raise Corrupt(f"{outer.id} does not decode to what was encoded", _BEFORE)
-    inner = _inner(inside / MANIFEST, outer)
-    (inside / MANIFEST).unlink()
-    return Opened(inside, inner)
+        finally:
+            path.unlink(missing_ok=True)
 
 
-def _measured(data: Iterable[bytes], raw: Measure, archive: Archive, watch: Watch) -> Iterator[bytes]:
+def _measured(data: Iterable[bytes], archive: Archive, id: str, watch: Watch) -> Iterator[bytes]:
+    raw = Measure()
     for chunk in data:
         raw.update(chunk)
         watch(raw.size, archive.raw_bytes)
         yield chunk
+    if (raw.size, raw.sha256) != (archive.raw_bytes, archive.raw_sha256):
+        raise Corrupt(f"{id} does not decode to what was encoded", _BEFORE)
 
 
-def _inner(path: Path, outer: Manifest) -> Manifest:
+def agreed(path: Path, outer: Manifest) -> Manifest:
+    """The manifest that was inside the archive. Raises Corrupt when it is none, or not that of the same backup."""
     try:
         inner = loads(path.read_bytes(), f"the manifest inside {outer.id}")
     except FileNotFoundError:

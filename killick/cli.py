@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from killick import __version__
-from killick.errors import Aborted, KillickError, SettingsError
+from killick.errors import Aborted, KillickError, SettingsError, unforeseen
 
 EPILOG = """\b
 Examples:
@@ -70,9 +70,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         with _signals():
             program().main(argv, prog_name="killick", standalone_mode=False)
         code = 0
-    except BrokenPipeError:  # `killick list | head`: whoever read has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except click.exceptions.Exit as error:
         code = error.exit_code
     except BaseException as error:
@@ -89,26 +86,16 @@ def told(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    if isinstance(error, KillickError):
-        lines = error.problems if isinstance(error, SettingsError) else [error.message]
-        for line in lines:
-            click.echo(f"killick: {line}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
-        return error.exit_code
-    if os.environ.get("LOG_LEVEL", "").lower() == "debug":
-        click.echo(_blotted("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(f"killick: something went wrong that nobody foresaw: {_where(error)}", err=True)
-    click.echo("  LOG_LEVEL=debug shows where; please report it", err=True)
-    _report(error)
-    return 1
-
-
-def _where(error: BaseException) -> str:
-    """The error's kind and place, without its text: that may quote anything."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" in {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""  # noqa: PTH119
-    return type(error).__name__ + place
+    if not isinstance(error, KillickError):
+        if os.environ.get("LOG_LEVEL", "").lower() == "debug":
+            click.echo(_blotted("".join(traceback.format_exception(error))), err=True, nl=False)
+        _report(error)
+        error = unforeseen(error)
+    for line in error.problems if isinstance(error, SettingsError) else [error.message]:
+        click.echo(f"killick: {line}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+    return error.exit_code
 
 
 def _blotted(text: str) -> str:

@@ -13,6 +13,9 @@ from killick.contents import Contents, Sequence, Table
 _DATA = frozenset({"large objects", "links", "dumped"})
 """Groups whose entries are data, so that a difference is level 4; all others are schema, level 3."""
 
+OWNERSHIP = frozenset({"owners", "grants", "large object grants", "role settings", "subscriptions"})
+"""Groups that a copy loaded without owners does not keep: compare `expected.groups.keys() - OWNERSHIP` there."""
+
 
 @dataclass(frozen=True)
 class Mismatch:

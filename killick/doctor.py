@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from killick.archive import Recipe, size
 from killick.codecs import missing_programs
 from killick.engines import Check, Source, connect
 from killick.errors import KillickError, NotFound, Taken
 from killick.limits import limits
+from killick.session import Session
 from killick.stores import Store
 from killick.stream import Scratch
 
@@ -79,7 +80,7 @@ def _deletable(store: Store, key: str) -> Check:
     return Check(what, not left, "the object is still there: does the bucket keep it under object lock? set PRUNE=off")
 
 
-def check_source(source: Source, scratch: Scratch, recipe: Recipe) -> Iterator[Check]:
+def check_source(source: Source, scratch: Scratch) -> Iterator[Check]:
     """The engine's own checks, and the room that its size needs."""
     try:
         engine = connect(source)
@@ -96,7 +97,7 @@ def check_source(source: Source, scratch: Scratch, recipe: Recipe) -> Iterator[C
     )
 
 
-def check_host(scratch: Scratch, recipe: Recipe) -> Iterator[Check]:
+def check_host(scratch: Scratch, recipe: Recipe, zone: ZoneInfo) -> Iterator[Check]:
     """Scratch, programs, memory, time zone."""
     try:
         with scratch.folder():
@@ -115,5 +116,18 @@ def check_host(scratch: Scratch, recipe: Recipe) -> Iterator[Check]:
         may_use.memory >= _LEAST_MEMORY,
         "lrzip needs about 200 MB: raise the container's limit, or set CODEC=zstd",
     )
-    zone = os.environ.get("TZ", "UTC")
-    yield Check(f"time zone: {zone}, now {datetime.now().astimezone():%H:%M}", True)
+    yield Check(f"time zone: {zone.key}, where it is {datetime.now(zone):%H:%M} now", True)
+
+
+def examine(session: Session) -> Iterator[Check]:
+    """Everything that a run of the sidecar needs. Settings that are wrong never get here: they are told all at once."""
+    given = session.settings
+    yield Check(f"settings: project {given.project}, {len(given.sources)} sources, store {given.store}", True)
+    yield from check_host(session.scratch, session.recipe, given.zone)
+    try:
+        with session.scratch.folder() as folder:
+            yield from check_store(session.store, given.project, folder)
+    except KillickError as error:
+        yield Check("store: can be reached", False, str(error))
+    for source in given.sources:
+        yield from check_source(source, session.scratch)

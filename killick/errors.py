@@ -19,7 +19,8 @@
     ├── StoreError               1, the store did not do what was asked
     │   ├── StoreDenied
     │   └── Taken                a conditional put found the key in use
-    └── Aborted                  1, stopped by a signal or by losing a lock
+    ├── Aborted                  1, stopped by a signal or by losing a lock
+    └── Unforeseen               1, a mistake of ours
 
 An error says what happened and where (`message`) and what to do next (`hint`). Neither may hold a secret
 or a row's content. `kind` is the class as a slug: it stands in the keys of failed attempts, in evidence
@@ -27,7 +28,9 @@ and in events, and is as stable as the exit codes.
 """
 
 import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -148,3 +151,17 @@ class Taken(StoreError):
 
 class Aborted(KillickError):
     pass
+
+
+class Unforeseen(KillickError):
+    pass
+
+
+def unforeseen(error: BaseException) -> KillickError:
+    """A programming error as a sentence: its kind and place, without its text, which may quote anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return Unforeseen(
+        f"something went wrong that nobody foresaw: {type(error).__name__}{place}",
+        "LOG_LEVEL=debug shows where; please report it",
+    )

@@ -22,13 +22,14 @@ from killick.settings import Settings
 from killick.stores import Store, get_bytes
 
 _CHECKS = ("verify", "refresh")
-_NOT_RESTORING = ("compare", "contents", "checks")
-"""Phases of a verification that somebody who only wants the data back would not wait for."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The newest one, and what of older ones still counts. Times in seconds since 1970; None: never."""
+    """The newest one, and what of older ones still counts. Times in seconds since 1970; None: never.
+
+    `restore_seconds` is 0 where it did not come to a restore.
+    """
 
     last_attempt: float | None = None
     last_success: float | None = None
@@ -151,14 +152,13 @@ def _verification(store: Store, catalog: Catalog, backups: list[Backup]) -> Veri
     passed = [when for when, _, e in checks if e.result == "passed"]
     proven = [b.time for b in backups if b.proven]
     record = _record(store, backup, newest)
-    seconds, mismatches = record.get("seconds"), record.get("mismatches")
-    restoring = [s for phase, s in seconds.items() if phase not in _NOT_RESTORING] if isinstance(seconds, dict) else []
+    seconds, mismatches = record.get("restore_seconds"), record.get("mismatches")
     return Verification(
         last_attempt=when.timestamp(),
         last_success=max(passed).timestamp() if passed else None,
         result=newest.result,
         level=newest.level,
-        restore_seconds=round(sum(restoring), 3),
+        restore_seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0,
         tables_checked=_count(record.get("tables")),
         tables_mismatched=len({m.get("table") for m in mismatches}) if isinstance(mismatches, list) else 0,
         verified_snapshot=max(proven).timestamp() if proven else None,
@@ -175,9 +175,9 @@ def _count(tables: object) -> int:
 
 def _error(store: Store, key: str, kind: str) -> dict[str, str]:
     told = {"kind": kind}
-    with suppress(KillickError, ValueError, AttributeError):
+    with suppress(KillickError, ValueError, LookupError, TypeError):
         data = json.loads(get_bytes(store, key))
-        told |= {name: str(data.get(name, "")) for name in ("phase", "message", "hint")}
+        told |= {"phase": str(data["phase"]), "message": str(data["error"]), "hint": str(data.get("hint", ""))}
     return told
 
 

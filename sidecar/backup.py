@@ -12,7 +12,7 @@ from killick import layout, records
 from killick.archive import check_room, save
 from killick.catalog import Catalog
 from killick.engines import Facts, Source, connect
-from killick.errors import Aborted, Busy, KillickError, Refused
+from killick.errors import Aborted, Busy, KillickError, Refused, unforeseen
 from killick.events import BackupFailed, BackupFinished, BackupStarted, Swept, Warned
 from killick.lock import hold
 from killick.manifest import Manifest
@@ -77,11 +77,12 @@ def _one(session: Session, source: Source, stamp: datetime, adopt: bool) -> Outc
     try:
         with session.phases(source.name) as attempt.phases:
             manifest = attempt.make(adopt)
-    except KillickError as error:
+    except Exception as raised:
+        error = raised if isinstance(raised, KillickError) else unforeseen(raised)
         seconds = round(time.monotonic() - start, 3)
         attempt.failed(error, seconds)
         if isinstance(error, Aborted) and not attempt.lost:
-            raise
+            raise error from None
         return Outcome(source.name, None, str(error), seconds, 0, error.exit_code)
     seconds = round(time.monotonic() - start, 3)
     attempt.finished(manifest, seconds)

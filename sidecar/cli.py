@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from killick import settings as configuration
-from killick import state as states
-from killick import stores
 from killick.errors import Aborted, KillickError
+
+if TYPE_CHECKING:
+    from killick.session import Session
+    from killick.state import State
 
 
 @click.command()
@@ -25,6 +26,7 @@ def run() -> None:
     It is what the image does by default. It ends by SIGTERM, with status 0: a backup that is being made then is
     aborted cleanly within 5 seconds.
     """
+    from killick import settings as configuration  # not a session: the loop needs no store
     from killick.observers.log import Log
     from sidecar.loop import Loop, Processes
     from sidecar.server import Board, serve
@@ -55,13 +57,14 @@ def health(live: bool) -> None:
       killick health           reads the store
       killick health --live    what the image's HEALTHCHECK asks
     """
+    from killick.session import begin
     from sidecar.server import readiness
 
-    settings = configuration.load(os.environ, "project")
+    session = begin("project")
     if live:
-        well, text = _live(settings.telling.metrics_port)
+        well, text = _live(session.settings.telling.metrics_port)
     else:
-        well, text = readiness(_state(settings), time.time())
+        well, text = readiness(_state(session), time.time())
     click.echo(text)
     sys.exit(0 if well else 1)
 
@@ -70,7 +73,9 @@ def health(live: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For the sidecar's loop; not a stable format.")
 def state(as_json: bool) -> None:
     """What metrics, health and page know, read from the store."""
-    found = _state(configuration.load(os.environ, "project"))
+    from killick.session import begin
+
+    found = _state(begin("project"))
     if as_json:
         click.echo(found.dumps())
         return
@@ -78,11 +83,16 @@ def state(as_json: bool) -> None:
         click.echo(source)
 
 
-def _state(settings: configuration.Settings) -> states.State:
-    return states.read(stores.connect(settings.store, settings.access), settings, datetime.now(UTC))
+def _state(session: Session) -> State:
+    from killick import state as states
+
+    return states.read(session.store, session.settings, datetime.now(UTC))
 
 
 def _live(port: int) -> tuple[bool, str]:
+    import urllib.error
+    import urllib.request
+
     if not port:
         raise KillickError("METRICS_PORT is off, so nobody answers", "leave --live out, or set a port")
     try:
@@ -94,4 +104,70 @@ def _live(port: int) -> tuple[bool, str]:
         return False, f"nobody answers on port {port}: {error}"
 
 
-verbs: list[click.Command] = [run, health, state]
+@click.command()
+@click.argument("source", nargs=-1)
+@click.option("--adopt", is_flag=True, help="Accept that a source is another cluster than its newest backup's.")
+@click.option("--json", "as_json", is_flag=True, help="One document on stdout: a list of what became of each source.")
+def backup(source: tuple[str, ...], adopt: bool, as_json: bool) -> None:
+    """Back up all sources, or those named, once, now.
+
+    \b
+    Ends with 0 (all made), 1 (one failed), 5 (refused: a copy, or another
+    cluster), 7 (another run holds the lock: it says who, since when).
+
+    \b
+    Examples:
+      killick backup               every source
+      killick backup db --json     one, for a program to read
+      killick backup --adopt       after a move or an upgrade of the database
+    """
+    from killick.session import begin
+    from sidecar.backup import back_up, exit_code
+
+    session = begin("project", "sources")
+    wanted = [session.settings.source(name) for name in dict.fromkeys(source)] or session.settings.sources
+    outcomes = back_up(session, wanted, adopt=adopt)
+    if as_json:
+        click.echo(json.dumps([outcome.to_json() for outcome in outcomes], ensure_ascii=False, indent=1))
+    sys.exit(exit_code(outcomes))
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what would be kept and dropped, and why; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One document on stdout.")
+def prune(dry_run: bool, as_json: bool) -> None:
+    """Remove the backups that retention (KEEP_…) no longer keeps.
+
+    Never the newest of a source, nor its newest proven one; never what killick did not write.
+
+    \b
+    Examples:
+      killick prune --dry-run      a table with the reason for each
+    """
+    from killick.session import begin
+    from sidecar import prune as retention
+
+    decisions = retention.prune(begin("project"), dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps([retention.to_json(each) for each in decisions], ensure_ascii=False, indent=1))
+    else:
+        click.echo(retention.table(decisions))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One document on stdout: a list of checks.")
+def doctor(as_json: bool) -> None:
+    """Check settings, sources, store, scratch, programs and clock; say how to mend each. Exit 0 or 1."""
+    from killick.doctor import examine
+    from killick.session import begin
+
+    checks = list(examine(begin("project", "sources")))
+    if as_json:
+        click.echo(json.dumps([check.__dict__ for check in checks], ensure_ascii=False, indent=1))
+    else:
+        for check in checks:
+            click.echo(f"{'✓' if check.ok else '✗'} {check.what}" + ("" if check.ok else f"\n    {check.cure}"))
+    sys.exit(0 if all(check.ok for check in checks) else 1)
+
+
+verbs: list[click.Command] = [run, backup, prune, doctor, health, state]

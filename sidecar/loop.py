@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn, Protocol
 
 from schedule import Scheduler
@@ -19,7 +18,7 @@ from killick import programs, state
 from killick.errors import Aborted, KillickError
 from killick.observers.log import Log
 from killick.process import Command, run, start
-from killick.schedule import due, next_run
+from killick.schedule import Schedule, due, next_run
 from killick.settings import Settings
 from killick.state import State
 from sidecar.server import Board
@@ -33,7 +32,7 @@ class Children(Protocol):
     """How the loop runs `killick`; tests have their own."""
 
     def do(self, *argv: str) -> int:
-        """To the end; its words go to ours. Gives its exit status, negative for a signal."""
+        """To the end. Its log is ours, what it prints is left out. Gives its status, negative for a signal."""
 
     def answer(self, *argv: str) -> bytes:
         """What it prints. Raises KillickError or TimeoutError."""
@@ -46,7 +45,7 @@ class Processes:
         self._beat = beat
 
     def do(self, *argv: str) -> int:
-        with start(_killick(argv), stdout=sys.stdout.fileno(), stderr=sys.stderr.fileno()) as process:
+        with start(_killick(argv), stderr=sys.stderr.fileno()) as process:
             try:
                 while process.running():
                     self._beat()
@@ -86,12 +85,11 @@ class Loop:
     def forever(self) -> NoReturn:
         """Ends by an exception only: Aborted, when a signal says so."""
         chores = Scheduler()
-        chores.every(LOOK).seconds.do(self.look)
         chores.every(REFRESH).seconds.do(self.refresh)
-        self.refresh()
-        self.look()
+        chores.every(LOOK).seconds.do(self.look)
+        chores.run_all()
         while True:
-            chores.run_pending()
+            turn(chores)
             self._board.beat()
             time.sleep(min(max(chores.idle_seconds or 0.0, 0.1), LOOK))
 
@@ -118,8 +116,8 @@ class Loop:
         if self._verifies and (self._unproven or self._due(self._settings.verify.schedule, self._verified, now)):
             self._verify(now)
 
-    def _due(self, schedule: object, since: datetime, now: datetime) -> bool:
-        planned = next_run(schedule, since, self._settings.zone)  # type: ignore[arg-type]
+    def _due(self, plan: Schedule, since: datetime, now: datetime) -> bool:
+        planned = next_run(plan, since, self._settings.zone)
         return planned is not None and planned <= now
 
     def _back_up(self, names: Sequence[str]) -> None:
@@ -143,13 +141,25 @@ class Loop:
             self._log.line("error", "killed", {"verb": argv[0], "signal": -status})
 
 
+def turn(chores: Scheduler) -> None:
+    """Runs what is due. The library counts in local time: when the clock is set back, nothing would be for an hour."""
+    if (chores.idle_seconds or 0.0) > 2 * LOOK:
+        chores.run_all()
+    else:
+        chores.run_pending()
+
+
 def missed(found: State, settings: Settings, now: datetime) -> list[str]:
-    """The sources that have no backup, and those whose last attempt is older than the newest planned run."""
+    """The sources that have no backup, and those whose last attempt is older than the newest planned run.
+
+    An attempt that was stopped, by a restart of this very container perhaps, is as good as none.
+    """
     if settings.schedule.off:
         return []
     names = []
     for source in found.sources:
-        attempt = _moment(source.last_attempt)
+        stopped = source.error.get("kind") == Aborted("").kind
+        attempt = _moment(source.last_success if stopped else source.last_attempt)
         if source.set and (source.last_success is None or due(settings.schedule, attempt, now, settings.zone)):
             names.append(source.source)
     return names
@@ -170,7 +180,7 @@ def verifies(settings: Settings) -> bool:
     if settings.verify.schedule.off or where == "off" or (settings.recipients and not settings.identity):
         return False
     servers = any(programs.installed(name) for name in ("postgres", "mongod"))
-    return where != "auto" or servers or Path("/var/run/docker.sock").exists()
+    return where != "auto" or servers
 
 
 def _moment(seconds: float | None) -> datetime | None:

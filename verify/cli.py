@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from verify.choose import ALL
+from killick.errors import StoreError, Unverifiable
+
+if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
+    from killick.catalog import Backup, Catalog
+    from killick.session import Session
+    from verify.report import Report
+    from verify.verify import Options
 
 
 @click.command()
@@ -40,9 +45,9 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
       killick verify all --json
     """
     reports = _reports(which, source, level, where)
-    document: Any = [r.to_json() for r in reports] if which == ALL else reports[0].to_json()
     if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+        documents = [report.to_json() for report in reports]
+        click.echo(json.dumps(documents if which == "all" else documents[0], ensure_ascii=False, indent=1))
     else:
         click.echo("\n\n".join(report.text() for report in reports))
     sys.exit(exit_code([report.result for report in reports]))
@@ -58,18 +63,16 @@ def exit_code(results: list[str]) -> int:
     return next((EXIT[result] for result in (FAILED, UNVERIFIABLE) if result in results), 0)
 
 
-def _reports(which: str, source: str, level: int | None, where: str | None) -> list[Any]:
-    """Imported here: `killick --help` loads neither the engines nor the stores."""
-    from killick import catalog, settings, stores, throwaway
-    from killick.events import Swept, VerifyFinished
-    from killick.observers import emitter
-    from verify import verify as run
+def _reports(which: str, source: str, level: int | None, where: str | None) -> list[Report]:
+    from killick import throwaway
+    from killick.events import Swept
+    from killick.session import begin
     from verify.choose import choose, unfinished
+    from verify.verify import Options, without_manifest
 
-    given = settings.load(os.environ, "project")
-    emit = emitter(given)
-    store = stores.connect(given.store, given.access)
-    options = run.Options(
+    session = begin("project")
+    given = session.settings
+    options = Options(
         scratch=given.scratch,
         level=given.verify.level if level is None else level,
         where=where or given.verify.where,
@@ -78,18 +81,40 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
         timeout=given.verify.timeout,
     )
     for name in throwaway.sweep(given.scratch):
-        emit(Swept(given.project, "", f"a throwaway that an earlier verification left: {name}"))
-    known = catalog.read(store, given.project, given.zone)
+        session.tell(Swept(session.project, "", f"a throwaway of a verification that was killed: {name}"))
+    known = _catalog(session)
     lost = unfinished(known, which)
-    reports = []
-    for backup in [lost] if lost else choose(known, which, source):
-        start = time.monotonic()
-        report = run.without_manifest(backup, options.level) if lost else run.verify(store, backup, options)
-        reports.append(run.record(store, report))
-        took = round(time.monotonic() - start, 3)
-        emit(
-            VerifyFinished(
-                given.project, report.source, report.id, report.result, report.level, took, report.error, report.hint
-            )
+    if lost:
+        return [_told(session, without_manifest(lost, options.level), 0.0)]
+    return [_one(session, backup, options) for backup in choose(known, which, source)]
+
+
+def _catalog(session: Session) -> Catalog:
+    """Raises Unverifiable: a store that does not answer says nothing about its backups."""
+    try:
+        return session.catalog()
+    except StoreError as error:
+        raise Unverifiable(error.message, error.hint, reason="network") from None
+
+
+def _one(session: Session, backup: Backup, options: Options) -> Report:
+    from verify.verify import verify
+
+    start = time.monotonic()
+    with session.phases(backup.source) as phases:
+        report = verify(session.store, backup, options, phases)
+    return _told(session, report, time.monotonic() - start)
+
+
+def _told(session: Session, report: Report, seconds: float) -> Report:
+    """Recorded beside the backup, and told to whoever observes."""
+    from killick.events import VerifyFinished
+    from verify.verify import record
+
+    report = record(session.store, report)
+    session.tell(
+        VerifyFinished(
+            report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint
         )
-    return reports
+    )
+    return report

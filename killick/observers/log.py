@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -64,6 +64,8 @@ def facts(event: events.Event) -> dict[str, object]:
             found |= value
         elif each.name == "seconds":
             found["seconds"] = round(value, 3)
+        elif each.name == "level":
+            found["reached"] = value  # the line's own level is how grave it is
         elif value not in ("", False, ()):
             found[each.name] = list(value) if isinstance(value, tuple) else value
     return found
@@ -81,7 +83,7 @@ def _quoted(value: object) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def sentence(event: events.Event) -> str:  # noqa: PLR0911  # one for each kind of event
+def sentence(event: events.Event) -> str:
     """For a person at a terminal; "" for what the progress bar shows already."""
     match event:
         case events.BackupFinished(manifest=manifest, seconds=seconds):
@@ -124,33 +126,33 @@ def _level(event: events.Event) -> str:
 
 
 @contextmanager
-def progress(stream: TextIO) -> Iterator[Callable[[str], Phases]]:
-    """Makes Phases whose watches draw a bar each while they last: on a terminal only. Its argument stands before them.
+def progress(stream: TextIO, label: str = "") -> Iterator[Phases]:
+    """Phases whose watches draw a bar each while they last: on a terminal only. `label` stands before their names.
 
     The percentage is true: a phase whose total nobody knows shows what is done, and no percentage.
     """
     if not stream.isatty():
-        yield lambda _label: Phases()
+        yield Phases()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[done]}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(file=stream), transient=True) as bars:
+        task = TaskID(0)
 
-        def phases(label: str) -> Phases:
-            current = TaskID(0)
+        def began(phase: str) -> Watch:
+            nonlocal task
+            mine = task = bars.add_task(f"{label} {phase}".strip(), total=None, done="")
 
-            def began(phase: str) -> Watch:
-                nonlocal current
-                task = current = bars.add_task(f"{label} {phase}".strip(), total=None, done="")
+            def watch(done: int, total: int = 0, unit: str = "bytes") -> None:
+                shown = human(done) if unit == "bytes" else f"{done:,} {unit}"
+                bars.update(mine, completed=done, total=total or None, done=shown)
 
-                def watch(done: int, total: int = 0, unit: str = "bytes") -> None:
-                    shown = human(done) if unit == "bytes" else f"{done:,} {unit}"
-                    bars.update(task, completed=done, total=total or None, done=shown)
+            return watch
 
-                return watch
+        def ended(_phase: str, _seconds: float) -> None:
+            bars.refresh()
+            bars.remove_task(task)
 
-            return Phases(began, lambda _phase, _seconds: bars.remove_task(current))
-
-        yield phases
+        yield Phases(began, ended)

@@ -94,7 +94,6 @@ def start(settings: Settings) -> None:
         auto_enabling_integrations=False,
         include_local_variables=False,
         include_source_context=False,
-        send_default_pii=False,
         max_breadcrumbs=0,
         server_name="",
         before_send=scrub,
@@ -105,11 +104,11 @@ def crashed(settings: Settings, error: BaseException) -> None:
     """Reports an error that nobody foresaw: its kind and stack, without its text, which may quote anything."""
     if not settings.telling.sentry_dsn:
         return
-    from sentry_sdk import capture_event
+    from sentry_sdk import capture_event, get_client
     from sentry_sdk.utils import event_from_exception
 
     start(settings)
-    event, hint = event_from_exception(error, client_options={"include_local_variables": False})
+    event, hint = event_from_exception(error, client_options=get_client().options)
     for value in event.get("exception", {}).get("values", ()):
         value["value"] = "(left out)"
     capture_event(event, hint=hint)

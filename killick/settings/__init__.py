@@ -17,23 +17,15 @@ from killick.codecs import Choice
 from killick.engines import Source
 from killick.errors import NotFound, SettingsError
 from killick.limits import limits
+from killick.retention import Policy
 from killick.schedule import OFF, Schedule
 from killick.settings.environ import Reader
-from killick.settings.sources import Sources, database
+from killick.settings.sources import Sources, database, target
 from killick.stores import Access
 
+__all__ = ["Settings", "load", "target"]
+
 _UTC = ZoneInfo("UTC")
-
-
-@dataclass(frozen=True)
-class Keep:
-    """How many backups of each kind are kept; days, weeks… are local to the schedule's zone."""
-
-    last: int = 3
-    daily: int = 7
-    weekly: int = 4
-    monthly: int = 12
-    yearly: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Settings:
     access: Access = field(default_factory=Access)
     schedule: Schedule = OFF
     zone: ZoneInfo = _UTC
-    keep: Keep = Keep()
+    keep: Policy = field(default_factory=Policy)
     prune: bool = True
     codec: Choice = field(default_factory=lambda: Choice.of("lrzip"))
     read_back: bool = True
@@ -163,7 +155,7 @@ def _settings(read: Reader) -> Settings:
         access=_access(read),
         schedule=read("SCHEDULE") or OFF,
         zone=read("TZ") or _UTC,
-        keep=Keep(*(read(f"KEEP_{each}") or 0 for each in ("LAST", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"))),
+        keep=Policy(*(read(f"KEEP_{each}") or 0 for each in ("LAST", "DAILY", "WEEKLY", "MONTHLY", "YEARLY"))),
         prune=bool(read("PRUNE")),
         codec=read("CODEC") or Choice.of("lrzip"),
         read_back=bool(read("READ_BACK")),

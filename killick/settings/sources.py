@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import quote
 
+from killick import engines
 from killick.engines import Source
+from killick.errors import SettingsError
 from killick.settings import urls, values
 from killick.settings.environ import Reader
 
@@ -114,3 +116,16 @@ def _problem(address: urls.Address, schemes: Collection[str]) -> str:
     if address.scheme.startswith("post") and not address.database and "dbname=" not in address.url:
         return "names no database: write postgres://user@host:5432/name"
     return ""
+
+
+def target(text: str) -> Source:
+    """What --into names: a database's URL, file:///folder or just /folder. Raises SettingsError with the cure."""
+    if text.startswith("/"):
+        return Source("restore", f"file://{quote(text)}")
+    if text.startswith("file://"):
+        return Source("restore", text)
+    read = Reader({})
+    address = database(read, "--into", text, None, sorted(engines.modules().keys() - {"file"}))
+    if address is None:
+        raise SettingsError(read.problems, "as in --into postgres://user@host/name")
+    return Source("restore", address.url, password=address.password)

@@ -32,7 +32,7 @@ _ELSEWHERE = {"PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstrai
 @contextmanager
 def explained(bucket: str, key: str, region: str) -> Iterator[None]:
     """Raises this project's errors for boto3's."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # the idle loop loads no boto3
+    from botocore.exceptions import BotoCoreError, ClientError  # the idle loop loads no boto3
 
     try:
         yield
@@ -51,7 +51,9 @@ def status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _answered(error: ClientError, bucket: str, key: str, region: str) -> StoreError | NotFound | NoSpace:  # noqa: PLR0911  # one line per cure
+def _answered(
+    error: ClientError, bucket: str, key: str, region: str
+) -> StoreError | NotFound | NoSpace:  # one line per cure
     said, http, action = code(error), status(error), error.operation_name
     what = f"{action} of {key or 'keys'} in s3://{bucket}"
     if said == "NoSuchBucket":
@@ -75,6 +77,8 @@ def _answered(error: ClientError, bucket: str, key: str, region: str) -> StoreEr
         )
     if said in _EXPIRED:
         return StoreDenied(f"{what} was refused: the session token has expired", "renew AWS_SESSION_TOKEN")
+    if said in _FULL or http == 507:
+        return NoSpace(f"the store is full: {said}", "free some, or raise the quota")
     if http in (401, 403):
         return StoreDenied(
             f"{what} is not allowed to these keys ({said})", f"allow {_PERMISSIONS.get(action, f's3:{action}')}"
@@ -83,8 +87,6 @@ def _answered(error: ClientError, bucket: str, key: str, region: str) -> StoreEr
         return Taken(f"{key} is in use")
     if said in _ELSEWHERE or http in (301, 307):
         return StoreError(f"the bucket {bucket} is not in the region {region}", "set AWS_DEFAULT_REGION to its own")
-    if said in _FULL or http == 507:
-        return NoSpace(f"the store is full: {said}", "free some, or raise the quota")
     if http >= 500 or http == 429:
         tries = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) + 1
         return StoreError(f"{what} failed {tries} times: the store answers {http} ({said})", "try later")
@@ -101,6 +103,10 @@ def _on_the_way(error: BotoCoreError, bucket: str) -> StoreError:
         return StoreError(f"{bucket!r} cannot be a bucket's name", "mend STORE: s3://bucket/prefix")
     if name == "SSLError":
         return StoreError(f"s3://{bucket}: the certificate of the server is not trusted", "set AWS_CA_BUNDLE")
+    if name in {"IncompleteReadError", "ResponseStreamingError"}:
+        return StoreError(
+            f"the download from s3://{bucket} was cut again and again", "try again: it goes on from there"
+        )
     return StoreError(
         f"s3://{bucket} cannot be reached ({name})", "look at AWS_ENDPOINT_URL, and whether the network is up"
     )

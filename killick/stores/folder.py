@@ -170,7 +170,7 @@ class Folder:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise StoreDenied(
                     f"{where}: {error.strerror} for uid {os.getuid()}",
-                    f"make it writable: chown -R {os.getuid()} {self.root}, on the machine whose folder it is"
+                    f"make it its own: chown -R {os.getuid()} {self.root}, on the machine whose folder it is"
                     if error.errno != errno.EROFS
                     else "mount it writable",
                 ) from None

@@ -54,10 +54,13 @@ def connect(url: str, access: Access) -> S3:
     ]
     if addressing not in _ADDRESSING:
         problems.append(f"STORE: addressing={addressing!r} has to be one of {', '.join(_ADDRESSING)}")
+    attempts = os.environ.get("AWS_MAX_ATTEMPTS") or str(ATTEMPTS)
+    if not attempts.isdigit() or attempts == "0":
+        problems.append(f"AWS_MAX_ATTEMPTS={attempts!r} has to be a number from 1")
     if problems:
         raise SettingsError(problems)
     extras = {_OPTIONS[name]: value for name, value in options.items() if value}
-    return S3(parts.netloc, unquote(parts.path).strip("/"), access, extras, addressing)
+    return S3(parts.netloc, unquote(parts.path).strip("/"), access, extras, addressing, int(attempts))
 
 
 def _own_endpoint() -> bool:
@@ -73,6 +76,7 @@ class S3:
     access: Access = field(default_factory=Access)
     extras: dict[str, str] = field(default_factory=dict)
     addressing: str = "auto"
+    attempts: int = ATTEMPTS
 
     def put(
         self, key: str, path: Path, *, if_absent: bool = False, sha256: str = "", watch: Watch = unwatched
@@ -91,7 +95,7 @@ class S3:
             return self._compared(key, size, etag, checksums, head)
 
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
-        from botocore.exceptions import FlexibleChecksumError, HTTPClientError  # noqa: PLC0415
+        from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
         partial = Partial(path)
         failures = 0
@@ -103,9 +107,9 @@ class S3:
                 except FlexibleChecksumError:
                     partial.drop()
                     raise StoreError(f"{key}: what came does not have the checksum that the store gives") from None
-                except HTTPClientError:  # the body was cut; boto3 retries requests, not bodies
+                except (HTTPClientError, IncompleteReadError):  # the body was cut; boto3 retries requests, not bodies
                     failures = 1 if partial.have() - before >= CHUNK else failures + 1
-                    if failures >= ATTEMPTS:
+                    if failures >= self.attempts:
                         raise
                     time.sleep(random.uniform(0, min(20, 2 ** (failures - 1))))  # noqa: S311  # no secret
 
@@ -137,8 +141,8 @@ class S3:
     @cached_property
     def _client(self) -> Any:
         """boto3 takes a third of a second and 30 MB: the sidecar's loop never comes here."""
-        from boto3.session import Session  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
+        from boto3.session import Session
+        from botocore.config import Config
 
         session: Any = Session(
             aws_access_key_id=self.access.key_id or None,
@@ -147,13 +151,12 @@ class S3:
         )
         # A signed payload is compared by every server, also by one that knows no x-amz-checksum.
         s3: Any = {"addressing_style": self.addressing, "payload_signing_enabled": True}
-        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS") or ATTEMPTS)
         with self._explained(""):
             return session.client(
                 "s3",
                 region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
                 config=Config(
-                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    retries={"mode": "standard", "total_max_attempts": self.attempts},
                     connect_timeout=10,
                     read_timeout=60,
                     max_pool_connections=THREADS + 2,
@@ -215,7 +218,7 @@ class S3:
     @contextmanager
     def _absent(self, key: str, token: str, if_absent: bool) -> Iterator[dict[str, str]]:
         """Says what to send along; a refusal because of our own earlier try is success."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError
 
         try:
             yield {"IfNoneMatch": "*"} if if_absent else {}
@@ -252,7 +255,7 @@ class S3:
 
     def _fetch(self, key: str, partial: Partial, watch: Watch) -> int:
         """Appends what is still to come; gives the object's whole size."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415
+        from botocore.exceptions import ClientError
 
         have, etag = (partial.have(), partial.etag()) if partial.etag() else (0, "")
         asked: dict[str, str] = {"ChecksumMode": "ENABLED"}

@@ -14,7 +14,7 @@ from tests.lab.cache import digest
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 STAMP = VENV / "made-from"
-LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
+LOCK = ROOT / "requirements-dev.lock"  # holds what killick needs as well
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
 
 def made_from() -> str:
     """Changes whenever the venv has to be made again."""
-    files = [path for path in (*LOCKS, ROOT / "pyproject.toml", Path(__file__)) if path.exists()]
+    files = [path for path in (LOCK, ROOT / "pyproject.toml", Path(__file__)) if path.exists()]
     return digest(sys.version, str(ROOT), *(path.read_bytes() for path in files))
 
 
@@ -47,9 +47,8 @@ def make() -> None:
     if not pip_comes_with_python:  # Debian's python3 without python3-venv
         (wheel,) = (debian.unpack("python3-pip-whl") / "usr/share/python-wheels").glob("pip-*.whl")
         run(pip[0], str(wheel / "pip"), "install", "--quiet", "--no-index", str(wheel))
-    locks = [part for lock in LOCKS if lock.exists() for part in ("--requirement", str(lock))]
-    if locks:
-        run(*pip, "install", *locks)
+    if LOCK.exists():
+        run(*pip, "install", "--requirement", str(LOCK))
         run(*pip, "install", "--no-deps", "--editable", str(ROOT))
     else:
         run(*pip, "install", "--editable", f"{ROOT}[dev]")

@@ -112,7 +112,7 @@ def test_age_with_the_wrong_key_none_at_all_or_damage(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["lrzop", "lrzip:0", "lrzip:10", "zstd:x", "none:1", ""])
 def test_a_codec_that_there_is_not(text: str) -> None:
-    with pytest.raises(ValueError, match="codec|level"):
+    with pytest.raises(ValueError, match=r"codec|level"):
         Choice.of(text)
 
 

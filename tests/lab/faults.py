@@ -127,7 +127,7 @@ class Flip(Fault):
             if start <= self.at < start + len(block):
                 changed = bytearray(block)
                 changed[self.at - start] ^= 1
-                block = bytes(changed)  # noqa: PLW2901 - the one block that differs
+                block = bytes(changed)
             start += len(block)
             yield block
 

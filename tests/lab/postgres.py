@@ -11,6 +11,7 @@ from urllib.parse import quote
 import psycopg2
 
 from tests.lab import Missing
+from tests.lab import contrib as contrib_modules
 from tests.lab.cache import Wheel
 from tests.lab.server import HOST, Server, as_nobody, free_ports
 
@@ -46,7 +47,8 @@ def programs(major: int) -> Path:
 class Postgres(Server):
     """A server on 127.0.0.1 with a password; a new cluster, and so a new identity, each time.
 
-    `settings` go into postgresql.conf over the fast ones, e.g. {"wal_level": "logical"}.
+    `settings` go over the fast ones, e.g. {"wal_level": "logical"}. With `contrib` the server has the contrib
+    modules, which the wheel's lacks (Debian's always has them). `bin` holds the clients of its major.
     """
 
     name = "pg"
@@ -54,9 +56,11 @@ class Postgres(Server):
     end = signal.SIGINT  # "fast": does not wait for its clients
     user = "postgres"
 
-    def __init__(self, major: int = 16, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, major: int = 16, *, settings: Mapping[str, str] | None = None, contrib: bool = False) -> None:
         self.major = major
         self.bin = programs(major)
+        bare = contrib and not self.bin.is_relative_to(DEBIAN)
+        self.server_bin = contrib_modules.programs(major) if bare else self.bin
         super().__init__()
         self.password = secrets.token_urlsafe(12)
         self.sockets = self.folder
@@ -79,7 +83,7 @@ class Postgres(Server):
             **self.settings,
         }
         set_options = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [self.bin / "postgres", "-D", self.folder / "data", *set_options]
+        return [self.server_bin / "postgres", "-D", self.folder / "data", *set_options]
 
     def ready(self) -> None:
         self.connect().close()
@@ -119,7 +123,7 @@ class Postgres(Server):
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [*as_nobody(True), str(self.bin / program), *arguments],
+            [*as_nobody(True), str(self.server_bin / program), *arguments],
             env=self.surroundings(),
             cwd=self.folder,
             capture_output=True,

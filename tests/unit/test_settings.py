@@ -1,7 +1,7 @@
 """The environment: what it means, and what each mistake gets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from killick import engines, settings, stores
+from killick import engines
 from killick.codecs import Choice
 from killick.errors import NotFound, SettingsError
+from killick.retention import Policy
 from killick.settings import Settings, load, urls
 from killick.settings.__main__ import markdown
 from killick.settings.environ import distance, nearest
@@ -27,12 +28,12 @@ DOCS = Path(__file__).parents[2] / "docs/settings.md"
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _schemes() -> object:
+def _schemes() -> Iterator[None]:
+    """The settings know engines by their schemes alone: these tests hold with or without each of them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             engines, "modules", lambda: dict.fromkeys(("postgres", "postgresql", "postgis", "mongodb", "file"))
         )
-        patch.setattr(stores, "modules", lambda: dict.fromkeys(("s3", "file")))
         yield
 
 
@@ -56,7 +57,7 @@ def test_three_variables_are_enough() -> None:
     assert [(s.name, s.url, s.password) for s in got.sources] == [("db", "postgres://app@db:5432/app", "hunter2")]
     assert got.schedule.cron == "0 0 * * *"
     assert (str(got.codec), got.read_back, got.prune) == ("lrzip", True, True)
-    assert got.keep == settings.Keep(3, 7, 4, 12, 0)
+    assert got.keep == Policy(3, 7, 4, 12, 0)
     assert got.verify.schedule.text == "every day at 05:00"
     assert got.verify.max_age == 3 * 86400
 
@@ -332,6 +333,36 @@ def test_no_secret_is_shown(shapes: dict[str, str], secret: str) -> None:
     except SettingsError as error:
         shown = str(error)
     assert "S3CRET" not in shown
+
+
+SOUND = {
+    "DATABASE_URL": "postgres://u:S3CRET@h/d",
+    "DATABASE_URL_B": "postgres://u@h/d?password=S3CRET",
+    "DATABASE_URL_C": "mongodb://u@h/d",
+    "DATABASE_PASSWORD_C": "S3CRET",
+    "RESTORE_URL": "postgres://u:S3CRET@h/d",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": "S3CRET",
+    "AWS_SESSION_TOKEN": "S3CRET",
+    "AGE_IDENTITY": "AGE-SECRET-KEY-1S3CRET",
+    "EVIDENCE_KEY": "-----BEGIN PRIVATE KEY-----S3CRET",
+    "MASK_KEY": "S3CRET",
+    "PAGE_PASSWORD": "S3CRET",
+    "SENTRY_DSN": "https://S3CRET@h/1",
+    "NOTIFY_URLS": "slack://S3CRET",
+    "PING_URL": "https://h/S3CRET",
+}
+
+
+def test_a_full_set_of_secrets_is_held_and_not_shown() -> None:
+    got = load(SOUND)
+    assert "S3CRET" not in repr(got)
+    assert sum("S3CRET" in secret for secret in got.secrets) == len(SOUND) - 2
+
+
+def test_a_secret_key_given_for_a_public_one_is_not_shown() -> None:
+    assert "S3CRET" not in only({"AGE_RECIPIENTS": "AGE-SECRET-KEY-1S3CRET"})
+    assert "S3CRET" not in only({"AGE_RECIPIENTS": "not-a-key-but-S3CRET"})
 
 
 def test_near_names() -> None:

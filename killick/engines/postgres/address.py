@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -132,16 +133,14 @@ def _databases(address: Address) -> Iterable[str] | None:
     for name in MAINTENANCE:
         if name == address.database:
             continue
-        try:
+        with suppress(Exception):  # the first failure is told, not this one
             connection = _connect(address.at(name))
-        except Exception:  # the first failure is told, not this one
-            continue
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT datname::text FROM pg_catalog.pg_database WHERE NOT datistemplate")
-                return {row[0] for row in cursor.fetchall()}
-        finally:
-            connection.close()
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT datname::text FROM pg_catalog.pg_database WHERE NOT datistemplate")
+                    return {row[0] for row in cursor.fetchall()}
+            finally:
+                connection.close()
     return None
 
 

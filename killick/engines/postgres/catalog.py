@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from killick.contents import Sequence
 from killick.engines.postgres import names
 from killick.engines.postgres.session import Session
+from killick.errors import AccessDenied
 
 USER_SCHEMA = "nspname::text !~ '^pg_' AND nspname::text <> 'information_schema'"
 _EXTENSION_OF = """
@@ -149,7 +150,8 @@ def not_carried(session: Session) -> dict[str, str]:
         inside = condition.strip().removeprefix("WHERE").removeprefix("where")
         rest = f"WHERE NOT coalesce(({inside}), false)" if inside else ""
         rows, total = session.rows(
-            f"SELECT count(*), sum(pg_catalog.hashtextextended(x::text, 0)) FROM ONLY {names.sql(schema, name)} x {rest}"
+            "SELECT count(*), sum(pg_catalog.hashtextextended(x::text, 0))"
+            f" FROM ONLY {names.sql(schema, name)} x {rest}"
         )[0]
         found[f"{names.key(schema, name)} ({extension})"] = f"{rows} {total or 0}"
     return found
@@ -157,14 +159,14 @@ def not_carried(session: Session) -> dict[str, str]:
 
 def extensions(session: Session) -> list[tuple[str, str, str]]:
     """Name, version, schema of each."""
-    return session.rows(  # type: ignore[return-value]
+    return session.rows(
         "SELECT e.extname::text, e.extversion::text, n.nspname::text FROM pg_catalog.pg_extension e"
         " JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace ORDER BY 1"
     )
 
 
 def database(session: Session) -> dict[str, str]:
-    """Encoding, collation, character type, locale provider and its locale: what CREATE DATABASE needs to make it again."""
+    """Encoding, collation, character type, locale provider and its locale: what CREATE DATABASE needs."""
     locale = {15: "daticulocale", 16: "daticulocale"}.get(session.major, "datlocale" if session.major > 16 else "NULL")
     provider = "datlocprovider::text" if session.major >= 15 else "'c'"
     row = session.rows(
@@ -206,14 +208,14 @@ def large_objects(session: Session) -> tuple[str, str]:
     """
     row = session.rows("""
         SELECT count(*),
-            coalesce(sum(pg_catalog.hashtextextended(oid::text || ':' || size || ':' || digest || ':' || comment, 0)), 0),
-            coalesce(sum(pg_catalog.hashtextextended(oid::text || ':' || owner || ':' || grants, 0)), 0)
+            coalesce(sum(pg_catalog.hashtextextended(concat_ws(':', oid, size, digest, comment), 0)), 0),
+            coalesce(sum(pg_catalog.hashtextextended(concat_ws(':', oid, owner, grants), 0)), 0)
         FROM (
-            SELECT m.oid, m.size::text, pg_catalog.pg_get_userbyid(m.lomowner)::text AS owner,
+            SELECT m.oid::text, m.size::text, pg_catalog.pg_get_userbyid(m.lomowner)::text AS owner,
                 coalesce(pg_catalog.obj_description(m.oid, 'pg_largeobject'), '') AS comment,
-                coalesce((SELECT pg_catalog.string_agg(a::text, ',' ORDER BY a::text COLLATE "C")
-                    FROM pg_catalog.unnest(coalesce(m.lomacl, pg_catalog.acldefault('L', m.lomowner))) a), '') AS grants,
-                (SELECT coalesce(pg_catalog.string_agg(pg_catalog.md5(pg_catalog.lo_get(m.oid, o, 16777216)), '' ORDER BY o), '')
+                (SELECT pg_catalog.string_agg(a::text, ',' ORDER BY a::text COLLATE "C")
+                    FROM pg_catalog.unnest(coalesce(m.lomacl, pg_catalog.acldefault('L', m.lomowner))) a) AS grants,
+                (SELECT pg_catalog.string_agg(pg_catalog.md5(pg_catalog.lo_get(m.oid, o, 16777216)), '' ORDER BY o)
                     FROM pg_catalog.generate_series(0, greatest(m.size - 1, 0), 16777216) o) AS digest
             FROM (SELECT oid, lomowner, lomacl, pg_catalog.lo_lseek64(pg_catalog.lo_open(oid, 262144), 0, 2) AS size
                   FROM pg_catalog.pg_largeobject_metadata OFFSET 0) m OFFSET 0
@@ -223,12 +225,13 @@ def large_objects(session: Session) -> tuple[str, str]:
 
 def large_objects_readable(session: Session) -> bool:
     """lo_open looks at the grants; it is closed again at once."""
-    from killick.errors import AccessDenied
-
+    session.execute("SAVEPOINT opening")
     try:
         session.rows(
             "SELECT count(pg_catalog.lo_close(pg_catalog.lo_open(oid, 262144))) FROM pg_catalog.pg_largeobject_metadata"
         )
     except AccessDenied:
         return False
+    finally:
+        session.execute("ROLLBACK TO SAVEPOINT opening")
     return True

@@ -16,7 +16,11 @@ def _own(catalog: str, oid: str = "x.oid") -> str:
     )
 
 
-_TABLE = f"{_own('pg_class')} AND x.relpersistence::text <> 't' AND x.relnamespace IN {_SCHEMAS}"
+# Of a composite type it is the type that belongs to an extension, not its relation.
+_TABLE = (
+    f"{_own('pg_class')} AND (x.relkind::text <> 'c' OR {_own('pg_type', 'x.reltype')})"
+    f" AND x.relpersistence::text <> 't' AND x.relnamespace IN {_SCHEMAS}"
+)
 _KINDS = {
     "'relation ' || x.relkind::text || x.relpersistence::text": (
         f"pg_class x WHERE x.relkind::text IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND {_TABLE}"
@@ -64,10 +68,11 @@ _KINDS = {
     "'schema'": f"pg_namespace x WHERE {USER_SCHEMA} AND {_own('pg_namespace')}",
 }
 _EMPTY = (
-    f"pg_class x WHERE {_TABLE}",
+    f"pg_class x WHERE x.relkind::text IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND {_TABLE}",
     f"pg_proc x WHERE {_own('pg_proc')} AND x.pronamespace IN {_SCHEMAS}",
     f"pg_type x WHERE {_own('pg_type')} AND x.typnamespace IN {_SCHEMAS} AND x.typtype::text IN ('e', 'd', 'r')",
-    f"pg_namespace x WHERE {USER_SCHEMA} AND x.nspname::text <> 'public' AND {_own('pg_namespace')}",
+    f"pg_namespace x WHERE {USER_SCHEMA} AND x.nspname::text <> 'public' AND {_own('pg_namespace')}"
+    " AND x.oid NOT IN (SELECT extnamespace FROM pg_catalog.pg_extension)",
     "pg_largeobject_metadata",
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,9 +124,7 @@ def _lock(session: Session, tables: list[Relation]) -> None:
 
 
 def _progress(folder: Path, frozen: Frozen, running: Process, watch: Watch) -> Callable[[int], None]:
-    """Bytes that pg_dump has written over the size of the tables; it also looks whether it still lives, and who waits."""
-    import time
-
+    """Shows the bytes that pg_dump has written; looks whether it still lives, and who waits for a lock of ours."""
     total = sum(table.bytes for table in frozen.tables)
     last = {"shown": 0.0, "asked": time.monotonic()}
 
@@ -172,7 +171,7 @@ def _failed(running: Process) -> KillickError:
         lock = re.search(r"could not obtain lock on relation \"(.*)\"|canceling statement due to lock timeout", said)
         if lock:
             return SourceError(
-                f"pg_dump could not lock {lock.group(1) or 'a table'}: another session wants it for itself (a migration?)",
+                f"pg_dump could not lock {lock.group(1) or 'a table'}: another session wants it, a migration perhaps",
                 "run the backup when no migration runs",
             )
         if "permission denied" in said:

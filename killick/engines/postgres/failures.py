@@ -71,7 +71,7 @@ _FAILURES = tuple(
         (
             "duplicate-rows",
             r"could not create unique index|duplicate key value",
-            "the source holds rows that break its own unique index (a damaged index hid them): mend them there, REINDEX",
+            "the source holds rows that break its own unique index, which is damaged: mend them there, REINDEX",
         ),
         (
             "foreign-key",

@@ -20,13 +20,14 @@ _SHOWN = 5  # tables that an error names
 def taken(session: Session) -> tuple[Groups, Groups, list[str]]:
     """groups and loose, without what comes from the schema's text; and notes."""
     extensions = catalog.extensions(session)
-    settings, notes = roles.settings(session)
+    settings, role_settings, notes = roles.settings(session)
     objects, objects_owned = catalog.large_objects(session)
     groups = {
         "census": census.count(session),
         "extensions": {name: where for name, _, where in extensions},
         "database": catalog.database(session),
         "settings": settings,
+        "role settings": role_settings,
         "materialized views": catalog.materialized_views(session),
         "large objects": {"all": objects},
         "large object grants": {"all": objects_owned},

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from killick.contents import Contents, Table
 from killick.engines.postgres import catalog, commands, inventory, rows, schema
 from killick.engines.postgres import roles as cluster
 from killick.engines.postgres.address import Address
+from killick.engines.postgres.catalog import Relation
 from killick.engines.postgres.dump import freeze
+from killick.engines.postgres.rows import Measured
 from killick.engines.postgres.session import pinned
+from killick.engines.postgres.tally import Tally
 
-_BLIND = "definitions of views, rules and grants were compared by existence only: Postgres {} writes them in another way than {}"
+_BLIND = (
+    "views, rules, foreign tables and grants were compared by existence only: "
+    "Postgres {} writes them in another way than {}"
+)
 
 
 def contents(address: Address, evidence: str, like: Contents | None) -> Contents:
@@ -23,17 +31,12 @@ def contents(address: Address, evidence: str, like: Contents | None) -> Contents
         frozen = freeze(session)
         inventory.refuse_unreadable(session, frozen.tables, frozen.numbers)
         values = catalog.sequence_values(session, frozen.numbers)
-        copies = {}
-        columns = {}
-        for table in frozen.tables:
-            before = theirs.tables.get(table.key)
-            same = before is not None and set(before.columns) == set(table.columns)
-            columns[table.key] = before.columns if before is not None and same else table.columns
-            copies[table.key] = (table.copy(columns[table.key]), table.bytes)
+        tables = [_alike(table, theirs.tables.get(table.key)) for table in frozen.tables]
+        copies = {table.key: (table.copy(table.columns), table.bytes) for table in tables}
         lines = rows.of_database(
             address, encoding or session.encoding, frozen.snapshot, copies, rows.jobs_here(), lambda: None
         )
-        measured = inventory.measure(session, frozen.tables, frozen.numbers, server, lambda _done: None, every=False)
+        measured = inventory.measure(session, tables, frozen.numbers, server, lambda _done: None, every=False)
         groups, loose, notes = inventory.taken(session)
         named = cluster.role_names(session, cluster.named(session))
         text = schema.fingerprint(client.dump_schema(address))
@@ -41,24 +44,32 @@ def contents(address: Address, evidence: str, like: Contents | None) -> Contents
         if versions and versions.get("server") != str(session.major):
             text = schema.of_another_major(text, theirs.groups)
             notes.append(_BLIND.format(session.major, versions.get("server")))
-    tables = {}
-    for table in frozen.tables:
-        count, checksum = lines[table.key]
-        seen = measured.get(table.key)
-        tables[table.key] = Table(
-            count,
-            checksum,
-            columns[table.key],
-            table.condition,
-            seen.server if seen else "",
-            seen.generated if seen else "",
-        )
     return Contents(
-        tables=tables,
-        sequences=inventory.covering(values, frozen.numbers, frozen.tables, measured),
+        tables={table.key: _table(table, lines[table.key], measured.get(table.key)) for table in tables},
+        sequences=inventory.covering(values, frozen.numbers, tables, measured),
         groups={**text, **groups},
         loose=loose,
         roles=named,
         notes=tuple(dict.fromkeys([*client.warnings, *frozen.notes, *notes])),
         snapshot=frozen.moment,
+    )
+
+
+def _alike(table: Relation, before: Table | None) -> Relation:
+    """Read as the source was: in its order of columns, and under the condition of its version of the extension."""
+    if before is None:
+        return table
+    columns = before.columns if set(before.columns) == set(table.columns) else table.columns
+    return replace(table, columns=columns, condition=before.condition)
+
+
+def _table(table: Relation, lines: Tally, seen: Measured | None) -> Table:
+    rows, checksum = lines
+    return Table(
+        rows,
+        checksum,
+        table.columns,
+        table.condition,
+        seen.server if seen else "",
+        seen.generated if seen else "",
     )

@@ -53,7 +53,8 @@ def role_names(session: Session, oids: Iterable[int]) -> tuple[str, ...]:
     return tuple(
         row[0]
         for row in session.rows(
-            f'SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid IN ({_list(oids)}) ORDER BY rolname::text COLLATE "C"'
+            f"SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid IN ({_list(oids)})"
+            ' ORDER BY rolname::text COLLATE "C"'
         )
     )
 
@@ -107,24 +108,28 @@ def globals_sql(session: Session, oids: list[int]) -> str:
     return "\n".join(text) + "\n"
 
 
-def settings(session: Session) -> tuple[dict[str, str], list[str]]:
-    """{"work_mem": "64MB", "app search_path": …}: of ALTER DATABASE, and of ALTER ROLE app IN DATABASE; and notes."""
-    found, notes = {}, []
+def settings(session: Session) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Of ALTER DATABASE, {"work_mem": "64MB"}; of ALTER ROLE … IN DATABASE, {"app search_path": "…"}; and notes."""
+    of_all: dict[str, str] = {}
+    of_roles: dict[str, str] = {}
+    notes = []
     for role, setting in session.rows(
         "SELECT coalesce(r.rolname::text, ''), pg_catalog.unnest(s.setconfig) FROM pg_catalog.pg_db_role_setting s"
         " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase ="
-        " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
+        " (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY 1, 2"
     ):
         name, _, value = setting.partition("=")
         if name == _NEVER_REPLAYED:
             notes.append(f"the database is set to {name} = {value}: a copy is not")
+        elif role:
+            of_roles[f"{names.key(role)} {name}"] = value
         else:
-            found[f"{names.key(role)} {name}" if role else name] = value
-    return dict(sorted(found.items())), notes
+            of_all[name] = value
+    return of_all, of_roles, notes
 
 
 def replay(database: str, key: str, value: str) -> str:
-    """The statement for one entry of `settings`."""
+    """The statement for one entry of `settings`, of either kind."""
     role, _, name = key.rpartition(" ")
     where = f"DATABASE {names.sql(database)}"
     if role:

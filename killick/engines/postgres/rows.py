@@ -19,7 +19,7 @@ from killick.engines.postgres.address import Address
 from killick.engines.postgres.catalog import Relation
 from killick.engines.postgres.session import Session
 from killick.engines.postgres.tally import Tally
-from killick.errors import EmptyDump
+from killick.errors import CommandFailed, EmptyDump
 from killick.process import Command
 
 _ALONE = 32 << 20  # bytes up to which one process is quicker than several
@@ -57,7 +57,8 @@ def measure(session: Session, table: Relation, columns: tuple[str, ...], tops: t
         inner.append(f"x.{names.sql(column)}::bigint AS m{i}")
         outer.append(f"max(m{i})")
     row = session.rows(
-        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM ONLY {table.sql} x {table.condition} OFFSET 0) s"
+        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)}"
+        f" FROM ONLY {table.sql} x {table.condition} OFFSET 0) s"
     )[0]
     rows, first, second, generated = row[:4]
     server = f"{first or 0} {second or 0}" if columns else ""
@@ -82,8 +83,8 @@ def of_dump(folder: Path, listing: str, tables: list[Relation], jobs: int) -> di
         return _in_parallel(
             [{"files": {key: str(files[key]) for key in keys}} for keys in tally.share(sizes, jobs)], None
         )
-    except (ValueError, process.CommandFailed) as error:
-        said = error.stderr if isinstance(error, process.CommandFailed) else str(error)
+    except (ValueError, CommandFailed) as error:
+        said = error.stderr if isinstance(error, CommandFailed) else str(error)
         raise EmptyDump(f"the dump is not whole: {said}", "is the scratch folder full?") from None
 
 
@@ -139,8 +140,6 @@ def _in_parallel(
 
 
 def _until(child: process.Process, told: Callable[[], None]) -> None:
-    from killick.errors import CommandFailed
-
     while True:
         try:
             child.wait(0.5)

@@ -21,7 +21,7 @@ _ATTVER = re.compile(
 )
 _ATTVER_AMONG = re.compile(r"pg_attver='?\d+'?, |, pg_attver='?\d+'?(?=\))")
 _INHERITS = re.compile(r"^(CREATE (?:UNLOGGED |FOREIGN )?TABLE [^\n]*\(\n)(.*?)(\n\)\n?INHERITS )", re.S | re.M)
-_DEPARSED = ("VIEW", "MATERIALIZED VIEW", "RULE")
+_DEPARSED = ("VIEW ", "MATERIALIZED VIEW ", "RULE ", "FOREIGN TABLE ")
 
 Groups = dict[str, dict[str, str]]
 
@@ -39,14 +39,12 @@ def entries(text: str) -> Groups:
         if kind.endswith(" DATA") or kind in _NEVER:
             continue
         label = f"{kind} {name}"
-        body, owned = _without_owner(body)
-        group = "schema"
-        if kind == "ACL" or kind.endswith(" ACL"):
-            group = "grants"
-            body = "\n".join(sorted(body.split("\n")))
-        elif kind == "SUBSCRIPTION":
-            group = "subscriptions"
-        found[group].setdefault(label, []).append(_normal(kind, body))
+        statement, owned = _without_owner(body)
+        if kind == "SUBSCRIPTION":
+            found["subscriptions"].setdefault(label, []).append(body)
+            continue
+        group = "grants" if kind == "ACL" or kind.endswith(" ACL") else "schema"
+        found[group].setdefault(label, []).append(_normal(kind, statement))
         if owned:
             found["owners"].setdefault(label, []).append(owner)
     return {
@@ -59,16 +57,12 @@ def entries(text: str) -> Groups:
 
 
 def of_another_major(own: Groups, theirs: Mapping[str, Mapping[str, str]]) -> Groups:
-    """For a server of another major: views, rules and grants are compared by existence only, as it writes them anew."""
-
-    def same(label: str) -> bool:
-        return label.startswith(tuple(f"{kind} " for kind in _DEPARSED))
-
+    """For a server of another major, which writes some kinds anew: these are compared by existence only."""
     kept = dict(own)
-    for group in ("schema", "grants"):
+    for group, kinds in (("schema", _DEPARSED), ("grants", ("",)), ("subscriptions", ("",))):
         there = theirs.get(group, {})
         kept[group] = {
-            label: there[label] if label in there and (group == "grants" or same(label)) else digest
+            label: there.get(label, digest) if label.startswith(kinds) else digest
             for label, digest in own.get(group, {}).items()
         }
     return kept
@@ -85,7 +79,8 @@ def _cut(text: str) -> Iterable[tuple[str, str, str, str]]:
         and lines[i + 1] == "--"
         and (match := _HEADING.fullmatch(lines[i]))
     ]
-    for (i, match), (end, _) in zip(starts, [*starts[1:], (len(lines) + 1, None)], strict=True):
+    ends = [*(i for i, _ in starts), len(lines) + 1][1:]  # none where there is no entry: an empty database
+    for (i, match), end in zip(starts, ends, strict=True):
         name, kind, schema, owner = match.groups()
         body = lines[i + 2 : end - 1]
         while body and _STATE.fullmatch(body[-1]):  # what is set for the entry after it
@@ -102,6 +97,8 @@ def _without_owner(body: str) -> tuple[str, bool]:
 
 
 def _normal(kind: str, body: str) -> str:
+    if kind.endswith("ACL"):
+        return "\n".join(sorted(body.split("\n")))
     if kind in ("TABLE", "FOREIGN TABLE"):
         match = _INHERITS.search(body)
         if match:  # a restored child has its inherited columns first

@@ -61,7 +61,7 @@ class Session:
         return bool(self.connection.get_parameter_status("is_superuser") == "on")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with _translated(), self.connection.cursor() as cursor:
+        with _translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(query)
             return list(cursor.fetchall())
 
@@ -69,7 +69,7 @@ class Session:
         return self.rows(query)[0][0]
 
     def execute(self, statement: str) -> None:
-        with _translated(), self.connection.cursor() as cursor:
+        with _translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(statement)
 
     def copy_out(self, statement: str, sink: Any) -> None:
@@ -78,7 +78,7 @@ class Session:
 
     def pin(self, encoding: str = "") -> None:
         """`encoding` is what COPY writes; the database's own unless another is named, as pg_dump does it."""
-        there = {row[0] for row in self.rows("SELECT name::text FROM pg_catalog.pg_settings")}
+        there = {row[0] for row in self.rows("SELECT lower(name::text) FROM pg_catalog.pg_settings")}
         pins = [f"SET {name} = '{value}'" for name, value in PINNED.items() if name in there]
         self.execute("; ".join(["SET search_path = pg_catalog", *pins]))
         # Any bytes may stand in an SQL_ASCII database, in names too. LATIN1 lets each pass, there and back.
@@ -93,7 +93,7 @@ class Session:
 
 @contextmanager
 def session(address: Address) -> Iterator[Session]:
-    """A plain connection in autocommit: settings are the server's. Raises Unreachable, AccessDenied, DatabaseMissing."""
+    """A plain connection in autocommit, with the server's settings. Raises what address.connect raises."""
     connection = addresses.connect(address)
     try:
         yield Session(connection)
@@ -107,6 +107,22 @@ def pinned(address: Address, encoding: str = "") -> Iterator[Session]:
     with session(address) as opened:
         opened.pin(encoding)
         yield opened
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A signal ends the wait for an answer: inside libpq it would be heard only when the answer is there.
+
+    The hook is psycopg2's, for all of the process; it is taken away again because COPY cannot go with it.
+    """
+    from psycopg2.extensions import set_wait_callback
+    from psycopg2.extras import wait_select
+
+    set_wait_callback(wait_select)
+    try:
+        yield
+    finally:
+        set_wait_callback(None)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from killick.programs import installed
 
 
 def inspect(folder: Path) -> None:
-    """Raises Corrupt; Unsupported where there is no pg_restore. (`pg_restore --list` reads the list of contents only.)"""
+    """Raises Corrupt; Unsupported where there is no pg_restore. (--list reads the list of contents only.)"""
     there = installed("pg_restore")
     if not there:
         raise Unsupported("there is no pg_restore here", "use killick's image, or name its folder in PROGRAMS")

@@ -1,0 +1,138 @@
+"""The verbs that look into the store and bring backups back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+_SOURCE = click.option("--source", default="", help="The source's name, where there are several.")
+_AT = click.option("--at", default="", metavar="TIME", help="The newest up to a day's end or a time: 2026-11-22.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One document on stdout.")
+
+
+@click.command("list")
+@_SOURCE
+@_JSON
+def list_(source: str, as_json: bool) -> None:
+    """What is in the store, newest first: age, size, verified when and to what level.
+
+    \b
+    Examples:
+      killick list
+      killick list --source db --json
+    """
+    from killick.session import begin
+    from restore.listing import entries, table
+
+    session = begin("project")
+    found = session.catalog()
+    listed = entries(session, found, source)
+    if as_json:
+        click.echo(json.dumps(listed, ensure_ascii=False, indent=1))
+    else:
+        click.echo(table(listed, found, datetime.now(UTC)))
+
+
+@click.command()
+@click.argument("id", default="latest")
+@_SOURCE
+@_AT
+@_JSON
+def show(id: str, source: str, at: str, as_json: bool) -> None:
+    """One backup: its manifest, and the evidence that it can be restored.
+
+    \b
+    Examples:
+      killick show 20261123T030000Z-db
+      killick show latest --json
+    """
+    from killick import records
+    from killick.session import begin
+    from restore.listing import pick, portrait
+
+    session = begin("project")
+    backup = pick(session, id, source, at)
+    document = {
+        **(records.manifest(session.store, backup).to_json() if backup.manifest else {"id": backup.id}),
+        "evidence": records.evidence(session.store, backup),
+    }
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1) if as_json else portrait(document))
+
+
+@click.command()
+@click.argument("id", default="latest")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to; default: <ID>.tar in this folder.")
+@_SOURCE
+@_AT
+def fetch(id: str, output: Path | None, source: str, at: str) -> None:
+    """Download a backup, check, decrypt and decompress it.
+
+    Gives one tar, as `lrzip -d` would. A folder that exists, or a path that ends in /, gets what is in the tar.
+    Nothing is written before size and SHA-256 were compared; a damaged one is refused with exit code 4.
+
+    \b
+    Examples:
+      killick fetch latest -o backup.tar
+      killick fetch 20261123T030000Z-db -o backup/
+    """
+    from killick.session import begin
+    from restore.fetch import fetch as bring
+    from restore.listing import pick
+
+    session = begin("project")
+    backup = pick(session, id, source, at)
+    into_folder = output is not None and (output.is_dir() or sys.argv[-1].endswith("/") or str(output).endswith("/"))
+    click.echo(bring(session, backup, output or Path(f"{backup.id}.tar"), into_folder=into_folder))
+
+
+@click.command()
+@click.argument("id", default="latest")
+@click.option(
+    "--into", metavar="URL", help="The database or folder to fill; default RESTORE_URL, else the source's own."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option(
+    "--yes",
+    is_flag=False,
+    flag_value=".",
+    default="",
+    metavar="[NAME]",
+    help="Do not ask; NAME of the target where it is asked for.",
+)
+@_SOURCE
+@_AT
+@_JSON
+def restore(id: str, into: str | None, dry_run: bool, yes: str, source: str, at: str, as_json: bool) -> None:
+    """Restore a backup into an empty or new database, or an empty or new folder.
+
+    A target that holds something is refused (5), as is the database that the backup was made of; a damaged archive
+    is refused before the target is touched (4). The password of --into is taken from RESTORE_URL, DATABASE_PASSWORD
+    or libpq's own places, where the URL has none.
+
+    \b
+    Examples:
+      killick restore --into postgres://dev@localhost/copy
+      killick restore 20261123T030000Z-uploads --into file:///srv/copy
+      killick restore --at 2026-11-20 --source db --dry-run
+    """
+    from killick.session import begin
+    from restore.listing import pick
+    from restore.restore import Plan
+
+    session = begin("project")
+    backup = pick(session, id, source, at)
+    plan = Plan.of(session, backup, into or "")
+    if not as_json or dry_run:
+        click.echo(plan.text(), err=as_json)
+    if dry_run:
+        return
+    plan.guard(yes, terminal=sys.stdin.isatty())
+    result = plan.execute()
+    click.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=1) if as_json else result.text())
+
+
+verbs: list[click.Command] = [list_, show, fetch, restore]

@@ -1,0 +1,65 @@
+"""A backup as a file that stock tools read."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+from killick import bring, records
+from killick.catalog import Backup
+from killick.errors import Corrupt, NoSpace, Refused
+from killick.session import Session
+from killick.tar import unpack
+
+
+def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) -> Path:
+    """Gives the path that was written. Whole or absent.
+
+    Raises Refused where something is in the way or the manifest is of a later format, Corrupt, NoSpace.
+    """
+    if not backup.manifest:
+        raise Corrupt(f"{backup.id} has no manifest", "killick list shows those that have one")
+    if not into_folder and output.exists():
+        raise Refused(f"{output} exists already", "name another file with -o")
+    if into_folder and output.is_dir() and any(output.iterdir()):
+        raise Refused(f"the folder {output} is not empty", "name another one with -o")
+    manifest = records.manifest(session.store, backup)
+    part = output.with_name(f"{output.name}.part")
+    with session.scratch.folder() as folder, session.phases(backup.source) as phases:
+        archive = bring.fetch(session.store, manifest, folder, phases)
+        try:
+            with bring.decoded(archive, manifest, folder, phases, session.settings.identity) as tar:
+                if into_folder:
+                    part.mkdir(parents=True)
+                    unpack(tar, part)
+                    bring.agreed(part / bring.MANIFEST, manifest)
+                else:
+                    with part.open("xb") as file:
+                        file.writelines(tar)
+                    bring.agreed(_manifest_in(part, folder), manifest)
+            part.replace(output)
+        except OSError as error:
+            raise NoSpace(f"{output} cannot be written: {error.strerror}", "name another place with -o") from None
+        finally:
+            _forget(part)
+    return output
+
+
+def _manifest_in(tar: Path, folder: Path) -> Path:
+    """The tar's first member, written into `folder`; a file that is not there when the tar has another."""
+    path = folder / bring.MANIFEST
+    with tarfile.open(tar) as members:
+        first = members.next()
+        data = members.extractfile(first) if first is not None and first.name == bring.MANIFEST else None
+        if data is not None:
+            path.write_bytes(data.read())
+    return path
+
+
+def _forget(part: Path) -> None:
+    """What an error left of a download; nothing after a success."""
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)

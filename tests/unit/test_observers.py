@@ -1,0 +1,258 @@
+"""Who is told what: real servers on this machine answer for Sentry, apprise and the ping."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from killick import observers
+from killick.errors import Refused
+from killick.events import (
+    BackupFailed,
+    BackupFinished,
+    BackupStarted,
+    Emitter,
+    Event,
+    PhaseFinished,
+    Pruned,
+    Swept,
+    VerifyFinished,
+    Warned,
+)
+from killick.manifest import Archive, Manifest
+from killick.observers import log, notify, ping, sentry
+from killick.settings import Settings, Telling, load
+from tests.web import Listener, listener
+
+MANIFEST = Manifest(
+    id="20261123T030000Z-db",
+    project="shop",
+    source="db",
+    engine="postgres",
+    started="2026-11-23T03:00:00Z",
+    finished="2026-11-23T03:00:09Z",
+    snapshot="2026-11-23T03:00:01Z",
+    server_version="16.4",
+    client_version="16.4",
+    identity="1",
+    database="app",
+    contents=None,
+    archive=Archive("shop/20261123T030000Z-db.tar.lrz", 2_000_000, "a", 9_000_000, "b", "lrzip"),
+)
+OK = BackupFinished("shop", "db", MANIFEST, 9.0)
+BAD = BackupFailed("shop", "db", MANIFEST.id, "unreachable", "facts", "no route to db", "is it up?", 1.0)
+EVENTS: list[Event] = [
+    BackupStarted("shop", "db", MANIFEST.id),
+    OK,
+    BAD,
+    PhaseFinished("shop", "db", "dump", 1.23456, {"bytes": 5}),
+    Swept("shop", "db", "a scratch folder"),
+    VerifyFinished("shop", "db", MANIFEST.id, "failed", 3, 8.0, "two tables differ", "restore the one before"),
+    VerifyFinished("shop", "db", MANIFEST.id, "unverifiable", 1, 8.0, "no room", "make some"),
+    Pruned("shop", "db", ("a", "b")),
+    Warned("shop", "db", 'said "so"\nand so'),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def web() -> Iterator[Listener]:
+    with listener() as kept:
+        yield kept
+
+
+def test_every_event_is_one_line_of_logfmt() -> None:
+    for event in EVENTS:
+        out = io.StringIO()
+        log.Log("logfmt", "info", out)(event)
+        (line,) = out.getvalue().splitlines()
+        pairs = re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', line)
+        assert " ".join(f"{k}={v}" for k, v in pairs) == line
+        assert dict(pairs)["event"] == log.slug(event)
+        assert dict(pairs)["source"] == "db"
+
+
+def test_every_event_is_one_json_document_with_its_facts() -> None:
+    for event in EVENTS:
+        out = io.StringIO()
+        log.Log("json", "info", out)(event)
+        (line,) = out.getvalue().splitlines()
+        told = json.loads(line)
+        for each in fields(event):
+            value = getattr(event, each.name)
+            if isinstance(value, str):
+                assert told[each.name] == value
+    assert log.facts(OK)["bytes"] == 2_000_000
+    assert log.facts(EVENTS[3]) == {"project": "shop", "source": "db", "phase": "dump", "seconds": 1.235, "bytes": 5}
+
+
+def test_levels() -> None:
+    out = io.StringIO()
+    quiet = log.Log("json", "warning", out)
+    for event in EVENTS:
+        quiet(event)
+    levels = [json.loads(line)["level"] for line in out.getvalue().splitlines()]
+    assert levels == ["error", "warning", "error", "warning", "warning"]
+
+
+def test_a_terminal_gets_sentences() -> None:
+    out = Terminal()
+    for event in EVENTS:
+        log.Log("logfmt", "info", out)(event)
+    text = out.getvalue()
+    assert "✓ db: 20261123T030000Z-db, 2.0 MB, 9.0 s" in text
+    assert "✗ db: no route to db (while: facts)\n  is it up?" in text
+    assert "event=" not in text
+
+
+def test_the_bar_shows_a_true_percentage() -> None:
+    out = Terminal()
+    with log.progress(out, "db") as phases, phases.phase("dump") as watch:
+        watch(25, 100)
+        watch(50, 100)
+    assert "50%" in out.getvalue()
+    assert "db dump" in out.getvalue()
+    assert phases.seconds.keys() == {"dump"}
+    unknown = Terminal()
+    with log.progress(unknown, "db") as phases, phases.phase("dump") as watch:
+        watch(5_000_000)
+    assert "%" not in unknown.getvalue()
+    assert "5.0 MB" in unknown.getvalue()
+
+
+def test_no_bar_in_a_log() -> None:
+    out = io.StringIO()
+    with log.progress(out, "db") as phases, phases.phase("dump") as watch:
+        watch(50, 100)
+    assert out.getvalue() == ""
+
+
+def test_a_ping_after_success_and_fail_after_failure(web: Listener) -> None:
+    ear = ping.Ping(f"http://127.0.0.1:{web.port}/abc?rid=1")
+    for event in EVENTS[:1]:
+        ear(event)
+    assert web.paths == []
+    ear(OK)
+    ear(BAD)
+    ear(OK)
+    assert web.paths == ["/abc?rid=1", "/abc/fail?rid=1"], "a success after a failure in one run calls no alarm off"
+    assert web.asked[1].body == b"unreachable"
+
+
+def test_people_are_told_what_matters_and_nothing_else(web: Listener) -> None:
+    ear = notify.Notify((f"json://127.0.0.1:{web.port}/hook",))
+    silent: list[Event] = [OK, replace(BAD, first=False), *EVENTS[:1], *EVENTS[3:5], *EVENTS[7:]]
+    for event in silent:
+        ear(event)
+    assert web.asked == []
+    for event in (BAD, replace(OK, recovered=True), replace(OK, first=True), EVENTS[5], EVENTS[6]):
+        ear(event)
+    told = [json.loads(one.body) for one in web.asked]
+    assert [one["type"] for one in told] == ["failure", "success", "success", "failure", "warning"]
+    assert "no route to db" in told[0]["message"]
+    assert "is it up?" in told[0]["message"]
+    assert "shop/db" in told[0]["title"]
+
+
+def test_a_notification_that_did_not_go_out_is_an_error(
+    web: Listener, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    web.status = 500
+    ear = notify.Notify((f"json://user:S3CRET@127.0.0.1:{web.port}/hook",))
+    with pytest.raises(OSError, match="did not go out"):
+        ear(BAD)
+    with pytest.raises(OSError, match="did not go out"):
+        notify.Notify(("nosuchservice://S3CRET",))(BAD)
+    assert "S3CRET" not in "".join(capfd.readouterr()) + caplog.text
+
+
+def settings_for(web: Listener, **more: str) -> Settings:
+    environ = {
+        "PROJECT": "shop",
+        "SENTRY_DSN": f"http://publickey@127.0.0.1:{web.port}/1",
+        "SCHEDULE": "every day at 03:00",
+    }
+    return load({**environ, "TZ": "Europe/Brussels", **more})
+
+
+def items(web: Listener) -> list[dict[str, Any]]:
+    """The payloads of all envelopes: header, then pairs of item header and payload."""
+    found = []
+    for one in web.asked:
+        lines = one.body.splitlines()
+        found += [json.loads(payload) for payload in lines[2::2]]
+    return found
+
+
+def test_sentry_gets_check_ins_and_errors(web: Listener) -> None:
+    ear = sentry.Sentry(settings_for(web))
+    for event in (EVENTS[0], OK, EVENTS[0], BAD):
+        ear(event)
+    got = items(web)
+    check_ins = [one for one in got if "monitor_slug" in one]
+    assert [one["status"] for one in check_ins] == ["in_progress", "ok", "in_progress", "error"]
+    assert check_ins[0]["check_in_id"] == check_ins[1]["check_in_id"] != check_ins[2]["check_in_id"]
+    assert {one["monitor_slug"] for one in check_ins} == {"shop-db"}
+    assert check_ins[0]["monitor_config"]["schedule"] == {"type": "crontab", "value": "0 3 * * *"}
+    assert check_ins[0]["monitor_config"]["timezone"] == "Europe/Brussels"
+    (error,) = [one for one in got if "message" in one]
+    assert error["message"] == "no route to db"
+    assert error["tags"] == {"project": "shop", "source": "db", "kind": "unreachable"}
+    assert error["extra"]["hint"] == "is it up?"
+
+
+def test_sentry_gets_no_secret_no_local_no_host(web: Listener) -> None:
+    settings = settings_for(web, MASK_KEY="S3CRET", PAGE_PASSWORD="0THER")
+    ear = sentry.Sentry(settings)
+    ear(replace(BAD, message="the key S3CRET is bad", hint="0THER"))
+
+    def crash() -> None:
+        hidden = "LOCAL" + "VALUE"
+        raise RuntimeError(f"row {hidden} of S3CRET")
+
+    try:
+        crash()
+    except RuntimeError as error:
+        sentry.crashed(settings, error)
+    text = "".join(json.dumps(one) for one in items(web))
+    assert "the key *** is bad" in text
+    assert "RuntimeError" in text
+    assert "crash" in text
+    for hidden in ("S3CRET", "0THER", "LOCALVALUE", '"vars"', '"modules"', '"argv"', '"server_name"'):
+        assert hidden not in text
+
+
+def test_what_is_not_asked_for_is_not_built() -> None:
+    assert [type(each).__name__ for each in observers.build(Settings())] == ["Log"]
+    telling = Telling(notify_urls=("json://h",), ping_url="http://h/x")
+    assert [type(each).__name__ for each in observers.build(Settings(telling=telling))] == ["Log", "Notify", "Ping"]
+
+
+def test_an_observer_that_fails_is_told_of_and_no_more(web: Listener) -> None:
+    web.status = 500
+    out = io.StringIO()
+    telling = Telling(log_format="json", ping_url=f"http://127.0.0.1:{web.port}/S3CRET")
+    observers.emitter(Settings(telling=telling), out)(OK)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["backup-finished", "observer-failed"]
+    assert "Ping" in lines[1]["message"]
+    assert "S3CRET" not in out.getvalue()
+
+
+def test_refusals_are_told_too() -> None:
+    said: list[str] = []
+
+    def broken(event: Event) -> None:
+        raise Refused("no")
+
+    Emitter([broken], said.append)(OK)
+    assert said == ["broken could not report BackupFinished: Refused"]
