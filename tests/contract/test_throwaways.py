@@ -248,3 +248,19 @@ def test_nobody_can_wait_for_us_with_a_link(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(_place, "_roots", lambda _scratch: [theirs, tmp_path / "link", ours])
     monkeypatch.setattr(_place, "reachable", lambda _path, _who: True)
     assert _place._root(tmp_path, _place.user()) == ours
+
+
+def test_programs_that_the_servers_user_cannot_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when they lie below root's home. As an ordinary user they are tried, and this one is no server."""
+    programs = tmp_path / "closed"
+    programs.mkdir(0o700)
+    (programs / "postgres").write_text("#!/bin/sh\necho postgres 99.1\n")
+    (programs / "postgres").chmod(0o755)
+    monkeypatch.setenv("PROGRAMS", str(programs))
+    expected = "cannot be run by user" if os.geteuid() == 0 else "does not start"
+    with (
+        pytest.raises(Unverifiable, match=expected) as told,
+        throwaway.throwaway(manifest("postgres", "99.1", "x"), tmp_path / "scratch", "process"),
+    ):
+        pass
+    assert told.value.hint
