@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -179,6 +180,11 @@ def _told_apart(opened: Opened, found: _Found) -> Iterator[None]:
     """A load that failed: because of a dump that is broken in itself (level 1), or for another reason?"""
     try:
         yield
+    except FileNotFoundError as error:
+        if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(opened.folder):
+            found.reached = 0
+            raise Corrupt("a part of the dump is not in the archive", _BEFORE) from None
+        raise
     except (RestoreError, CommandFailed, Corrupt):
         found.reached = 0
         inspect(opened.manifest.engine, opened.folder)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -104,7 +103,7 @@ def stock_tools(stage: Stage, id: str) -> None:
     key = f"shop/{id}.tar.lrz"
     stage.run(
         f'python3 -c \'import boto3; boto3.client("s3").download_file("backups", "{key}", "db.tar.lrz")\'\n'
-        "lrzip -q -d db.tar.lrz && mkdir opened && tar -xf db.tar -C opened && ls opened",
+        "lrzip -Q -d db.tar.lrz && mkdir opened && tar -xf db.tar -C opened && ls opened",
         says=["manifest.json", "postgres"],
     )
     stage.run("pg_restore -l opened/postgres | grep 'TABLE DATA' | sed -n 1,5p", says=["TABLE DATA"])
@@ -148,11 +147,15 @@ def verify(stage: Stage) -> None:
 def restore(stage: Stage, made: Project) -> None:
     stage.step("Restore, and compare without killick", "Counts and MD5 sums by SQL in both databases, and diff.")
     stage.run(f"killick restore --source db --into {_url(made, 'shop_copy')}", says=["✓"])
-    stage.run("psql -Xqf rows.sql shop >shop.txt && psql -Xqf rows.sql shop_copy >copy.txt && diff shop.txt copy.txt")
-    compared = stage.run("cat copy.txt", says=["order_lines", "large objects"])
+    stage.run(
+        f"for d in shop shop_copy; do psql -Xqf {QUERY} $d >$d.txt; done\n"
+        "diff shop.txt shop_copy.txt && echo no difference",
+        says=["no difference"],
+    )
+    compared = stage.run("cat shop_copy.txt", says=["order_lines", "large objects"])
     stage.run(f"killick restore --source uploads --into file://{made.folder}/uploads_copy", says=["✓"])
-    stage.run("diff --recursive --no-dereference uploads uploads_copy && find uploads_copy -type f | wc -l")
-    stage.expect("0 |" not in compared.splitlines()[-1], "the copy is empty")
+    stage.run("diff --recursive --no-dereference uploads uploads_copy && echo no difference", says=["no difference"])
+    stage.expect(len(compared.splitlines()) > 18, "fewer tables and sequences were compared than the shop has")
     stage.proves("a restored copy is equal to the original, by SQL and by diff")
 
 

@@ -106,10 +106,12 @@ class Stage:
                 raise
             finally:
                 os.close(ours)
-        return process.returncode, _CONTROL.sub(b"", output).decode(errors="replace").replace("\r\n", "\n")
+        return process.returncode, _plain(output)
 
     def _surroundings(self) -> dict[str, str]:
-        return {**self.environment, "TERM": os.environ.get("TERM", "dumb") if self.terminal else "dumb"}
+        if self.terminal:
+            return {**self.environment, "TERM": os.environ.get("TERM", "dumb")}
+        return {**self.environment, "TERM": "dumb", "COLUMNS": str(_WIDTH)}
 
     def _relay(self, terminal: int) -> bytes:
         """Shows what comes, until the last program that could write has ended; indented where nothing is drawn."""
@@ -121,12 +123,10 @@ class Stage:
                 break
             if self.terminal:
                 sys.stdout.buffer.write(chunk)
-            else:
-                sys.stdout.buffer.write(
-                    re.sub(rb"(?m)^(?=[^\r\n])" if whole.endswith((b"", b"\n")) else b"", b"  ", chunk)
-                )
-            sys.stdout.buffer.flush()
+                sys.stdout.buffer.flush()
             whole += chunk
+        if not self.terminal and whole:
+            self.say(textwrap.indent(_plain(whole).strip("\n"), "  "))
         return whole
 
     def _bold(self, text: str) -> str:
@@ -141,3 +141,8 @@ class Stage:
     def _paint(self, code: str, text: str) -> str:
         plain = not self.terminal or os.environ.get("NO_COLOR")
         return text if plain else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def _plain(output: bytes) -> str:
+    """What a terminal was sent, as text without colours and movements."""
+    return _CONTROL.sub(b"", output).decode(errors="replace").replace("\r\n", "\n")

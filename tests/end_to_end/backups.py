@@ -75,7 +75,7 @@ class Backups:
     def remake(
         self,
         id: str,
-        edit: Callable[[Path], None] = lambda _dump: None,
+        edit: Callable[[Path], object] = lambda _dump: None,
         changed: Callable[[Manifest], Manifest] = lambda inner: inner,
     ) -> None:
         """The same backup after `edit` of its dump and `changed` of its manifest, every hash put right again."""

@@ -5,19 +5,27 @@ import struct
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from killick import errors
 from killick.catalog import Backup, Catalog, Evidence
 from killick.compare import Mismatch
+from killick.contents import Contents
 from killick.errors import RestoreError, Unverifiable
 from killick.throwaway import confine
 from verify.choose import choose, unfinished
 from verify.cli import exit_code
 from verify.deadline import Deadline
-from verify.outcome import outcome
+from verify.outcome import _LACKING, _NOT_ITS_FAULT, outcome
 from verify.report import Report
+from verify.verify import _compare, _Found
+
+
+def _reasons() -> list[str]:
+    return sorted({*_LACKING.values(), *_NOT_ITS_FAULT.values(), "version", "key", "recipe", "image"})
+
 
 DAY = datetime(2026, 11, 23, 3, tzinfo=UTC)
 
@@ -193,6 +201,23 @@ def test_no_deadline() -> None:
         pass
     assert not deadline.passed
     assert ended == []
+
+
+def test_a_locale_that_the_throwaway_lacks_is_a_note() -> None:
+    """The database was made with the source's locale, so a difference is what this machine lacks."""
+    place = {"encoding": "UTF8", "collate": "en_US.utf8"}
+    expected = Contents(groups={"database": place, "schema": {"TABLE t": "1"}})
+    found = _Found()
+    _compare(expected, Contents(groups={**expected.groups, "database": {**place, "collate": "C"}}), 4, found)
+    assert (found.reached, found.mismatches) == (4, [])
+    assert "locale" in found.warnings[0]
+    _compare(expected, Contents(groups={**expected.groups, "database": {**place, "encoding": "LATIN1"}}), 4, found)
+    assert (found.reached, len(found.mismatches)) == (2, 1)
+
+
+@pytest.mark.parametrize("reason", _reasons())
+def test_every_reason_is_in_the_docs(reason: str) -> None:
+    assert f"`{reason}`" in (Path(__file__).parents[2] / "docs/verify.md").read_text()
 
 
 @pytest.mark.parametrize("machine", confine._MACHINES.values(), ids=list(confine._MACHINES))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from killick.contents import Sequence
 from killick.engines.postgres import names
 from killick.engines.postgres.session import Session
+from killick.errors import AccessDenied
 
 USER_SCHEMA = "nspname::text !~ '^pg_' AND nspname::text <> 'information_schema'"
 _EXTENSION_OF = """
@@ -224,12 +225,13 @@ def large_objects(session: Session) -> tuple[str, str]:
 
 def large_objects_readable(session: Session) -> bool:
     """lo_open looks at the grants; it is closed again at once."""
-    from killick.errors import AccessDenied
-
+    session.execute("SAVEPOINT opening")
     try:
         session.rows(
             "SELECT count(pg_catalog.lo_close(pg_catalog.lo_open(oid, 262144))) FROM pg_catalog.pg_largeobject_metadata"
         )
     except AccessDenied:
         return False
+    finally:
+        session.execute("ROLLBACK TO SAVEPOINT opening")
     return True

@@ -84,13 +84,13 @@ def version(number: int) -> str:
 def client_for(server: int, major: int = 0) -> Client:
     """The client for a server of that server_version_num: its own major, else the next newer one.
 
-    `major` asks for one major exactly, where it is there. Raises Unsupported when every client is older.
+    `major` asks for a newer one, where it is there. Raises Unsupported when every client is older.
     A newer pg_dump writes settings that an older server rejects, hence the warning; an older minor may write
     options of columns that it does not understand.
     """
     there = installed("pg_dump")
     wanted = server // 10000
-    exact = [p for p in there if p.major == (major or wanted)] or [p for p in there if p.major == wanted]
+    exact = [p for p in there if p.major == max(major, wanted)] or [p for p in there if p.major == wanted]
     if exact:
         return Client(exact[0], _minor(exact[0], server))
     newer = [p for p in there if p.major > wanted]

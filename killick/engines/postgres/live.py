@@ -14,7 +14,10 @@ from killick.engines.postgres.rows import Measured
 from killick.engines.postgres.session import pinned
 from killick.engines.postgres.tally import Tally
 
-_BLIND = "views, rules and grants were compared by existence only: Postgres {} writes them in another way than {}"
+_BLIND = (
+    "views, rules, foreign tables and grants were compared by existence only:"
+    " Postgres {} writes them in another way than {}"
+)
 
 
 def contents(address: Address, evidence: str, like: Contents | None) -> Contents:

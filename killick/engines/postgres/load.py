@@ -16,6 +16,7 @@ from killick.engines.postgres.session import DatabaseError, Session, session
 from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError, Unsupported
 from killick.watch import Watch
 
+_TIMEOUTS = 17
 _CONFIGURATION = """
     SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
@@ -36,9 +37,16 @@ def load(
     """`owners`: with roles, owners, grants and subscriptions. Raises Refused, RestoreError and the SourceErrors."""
     if not (folder / commands.FOLDER / "toc.dat").is_file():
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
+    client = _client(target.version(address), contents)
+    try:
+        entries = process.run(client.listing(folder)).text.splitlines()
+        verbose = process.run(client.listing(folder, "--verbose")).text if only is not None else ""
+    except CommandFailed as error:
+        raise restore_error(error) from None
+    if only is not None:
+        entries = part.chosen(verbose, entries, only)
     notes = target.prepare(address, contents)
     with session(address) as server:
-        client = _client(server, contents)
         quiet = address.saying("-c lc_messages=C") if server.superuser else address
         notes += _roles(server, owners, folder, contents)
         absent = _absent_tablespaces(server, contents)
@@ -47,9 +55,6 @@ def load(
             flags.append("--no-tablespaces")
             notes.append(f"no tablespace {', '.join(absent)} here: all lies in the default one")
         run = _Restore(client, quiet, folder, server, contents, watch)
-        entries = process.run(client.listing(folder)).text.splitlines()
-        if only is not None:
-            entries = part.chosen(process.run(client.listing(folder, "--verbose")).text, entries, only)
         run(entries, *flags, "--section=pre-data")
         first, rest = _apart(entries, server)
         if first:
@@ -61,16 +66,24 @@ def load(
     return (*client.warnings, *notes)
 
 
-def _client(server: Session, contents: Contents) -> Client:
-    """Refuses a server that is older than the dump's, before anything is loaded."""
-    of = int(contents.loose.get("versions", {}).get("server", 0))
-    by = int(contents.loose.get("versions", {}).get("client", 0))
-    if of > server.major:
+def _client(version: int, contents: Contents) -> Client:
+    """Refuses a server that is too old for the dump, before anything is made.
+
+    pg_restore must be as new as the pg_dump that wrote; from 17 on it says SET transaction_timeout to any server.
+    """
+    of, by = (int(contents.loose.get("versions", {}).get(what, 0)) for what in ("server", "client"))
+    here = version // 10000
+    if of > here:
         raise Unsupported(
-            f"the dump is of Postgres {of} and the server here is {commands.version(server.version)}",
+            f"the dump is of Postgres {of} and the server here is {commands.version(version)}",
             f"restore into Postgres {of} or newer",
         )
-    return commands.client_for(server.version, by if by > server.major else 0)
+    if by >= _TIMEOUTS > here:
+        raise Unsupported(
+            f"the dump was written by pg_dump {by}, and the server here is {commands.version(version)}",
+            f"restore into Postgres {_TIMEOUTS} or newer, and back up with the clients of {of}",
+        )
+    return commands.client_for(version, max(by, here))
 
 
 def _roles(server: Session, owners: bool, folder: Path, contents: Contents) -> list[str]:

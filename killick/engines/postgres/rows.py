@@ -76,13 +76,13 @@ def of_dump(folder: Path, listing: str, tables: list[Relation], jobs: int) -> di
     lost = [key for key, path in files.items() if not path.is_file()]
     if lost:
         raise EmptyDump(_lost(lost), "its files are missing: does something clear the scratch folder?")
-    sizes = {key: path.stat().st_size for key, path in files.items()}
+    alone = jobs == 1 or sum(path.stat().st_size for path in files.values()) < _ALONE
     try:
-        if jobs == 1 or sum(sizes.values()) < _ALONE:
-            return tally.of_files({key: str(path) for key, path in files.items()})
-        return _in_parallel(
-            [{"files": {key: str(files[key]) for key in keys}} for keys in tally.share(sizes, jobs)], None
-        )
+        pieces = [piece for key, path in files.items() for piece in tally.cut(key, path, 1 if alone else jobs)]
+        if alone:
+            return tally.of_pieces(pieces)
+        shares = tally.share({piece: piece.end - piece.begin for piece in pieces}, jobs)
+        return _in_parallel([{"pieces": share} for share in shares], None)
     except (ValueError, CommandFailed) as error:
         said = error.stderr if isinstance(error, CommandFailed) else str(error)
         raise EmptyDump(f"the dump is not whole: {said}", "is the scratch folder full?") from None
@@ -123,7 +123,6 @@ def _in_parallel(
         env |= address.environment()
     secrets = tuple(env[name] for name in ("PGPASSWORD",) if name in env)
     command = Command((sys.executable, "-m", tally.__name__), env=env, secrets=secrets)
-    found: dict[str, Tally] = {}
     with ExitStack() as stack:
         running = []
         for task in tasks:
@@ -134,9 +133,7 @@ def _in_parallel(
         for child, _ in running:
             _until(child, told)
         process.check([child for child, _ in running])
-        for _, answer in running:
-            found |= _answer(answer)
-    return found
+        return tally.plus(found for _, answer in running for found in _answer(answer))
 
 
 def _until(child: process.Process, told: Callable[[], None]) -> None:
@@ -151,9 +148,9 @@ def _until(child: process.Process, told: Callable[[], None]) -> None:
             return
 
 
-def _answer(file: IO[bytes]) -> dict[str, Tally]:
+def _answer(file: IO[bytes]) -> list[tuple[str, Tally]]:
     file.seek(0)
-    return {key: (rows, checksum) for key, (rows, checksum) in json.load(file).items()}
+    return [(key, (rows, checksum)) for key, (rows, checksum) in json.load(file).items()]
 
 
 def _lost(keys: list[str]) -> str:

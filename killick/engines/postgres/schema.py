@@ -21,7 +21,7 @@ _ATTVER = re.compile(
 )
 _ATTVER_AMONG = re.compile(r"pg_attver='?\d+'?, |, pg_attver='?\d+'?(?=\))")
 _INHERITS = re.compile(r"^(CREATE (?:UNLOGGED |FOREIGN )?TABLE [^\n]*\(\n)(.*?)(\n\)\n?INHERITS )", re.S | re.M)
-_DEPARSED = ("VIEW", "MATERIALIZED VIEW", "RULE")
+_DEPARSED = ("VIEW ", "MATERIALIZED VIEW ", "RULE ", "FOREIGN TABLE ")
 
 Groups = dict[str, dict[str, str]]
 
@@ -57,16 +57,12 @@ def entries(text: str) -> Groups:
 
 
 def of_another_major(own: Groups, theirs: Mapping[str, Mapping[str, str]]) -> Groups:
-    """For a server of another major: views, rules and grants are compared by existence only, as it writes them anew."""
-
-    def same(label: str) -> bool:
-        return label.startswith(tuple(f"{kind} " for kind in _DEPARSED))
-
+    """For a server of another major, which writes some kinds anew: these are compared by existence only."""
     kept = dict(own)
-    for group in ("schema", "grants"):
+    for group, kinds in (("schema", _DEPARSED), ("grants", ("",)), ("subscriptions", ("",))):
         there = theirs.get(group, {})
         kept[group] = {
-            label: there[label] if label in there and (group == "grants" or same(label)) else digest
+            label: there.get(label, digest) if label.startswith(kinds) else digest
             for label, digest in own.get(group, {}).items()
         }
     return kept

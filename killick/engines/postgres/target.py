@@ -42,6 +42,16 @@ def prepare(address: Address, contents: Contents) -> list[str]:
         return [f"the empty database {address.database} was used as it is: {error.message}"]
 
 
+def version(address: Address) -> int:
+    """server_version_num of the server, whether the database is there or not."""
+    try:
+        with session(address) as found:
+            return found.version
+    except DatabaseMissing:
+        with _server(address) as server:
+            return server.version
+
+
 def _as_wanted(found: Session, contents: Contents) -> bool:
     """Nothing but what template0 brings, and the source's encoding and locale."""
     others = [name for name, _, _ in catalog.extensions(found) if name != "plpgsql"]

@@ -109,8 +109,9 @@ def test_an_empty_database_keeps_what_belongs_to_it(pair: Pair, tmp_path: Path) 
     copy = engine(pair.other, 'other "encoding"')
     copy.load(tmp_path, 1, saved.contents, unwatched)
     (row,) = pair.other.execute(
-        "SELECT pg_get_userbyid(datdba), datconnlimit, pg_encoding_to_char(encoding), has_database_privilege('pg_monitor',"
-        " oid, 'CONNECT'), shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'other \"encoding\"'"
+        "SELECT pg_get_userbyid(datdba), datconnlimit, pg_encoding_to_char(encoding),"
+        " has_database_privilege('pg_monitor', oid, 'CONNECT'), shobj_description(oid, 'pg_database') FROM"
+        " pg_database WHERE datname = 'other \"encoding\"'"
     )
     assert row == ("kept", 17, "UTF8", False, MARK)
     assert pair.other.execute("SHOW work_mem", 'other "encoding"') == [("9MB",)]
