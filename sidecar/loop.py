@@ -97,6 +97,8 @@ class Loop:
         """Reads the store. The first time it can be read, it tells which runs were missed."""
         try:
             found = state.loads(self._children.answer("state", "--json"))
+        except Aborted:
+            raise
         except (KillickError, TimeoutError, ValueError, KeyError, TypeError) as error:
             self._log.line("warning", "state-unknown", {"message": str(error)})
             return

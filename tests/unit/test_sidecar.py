@@ -135,6 +135,17 @@ def test_a_store_that_cannot_be_read_stops_no_schedule(settings: Settings) -> No
     assert world.until(NOON + timedelta(hours=16)) == [("backup",), ("prune",)]
 
 
+def test_a_signal_while_the_store_is_read_ends_the_loop(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(settings)
+
+    def stopped(*_argv: str) -> bytes:
+        raise Aborted("stopped by SIGTERM")
+
+    monkeypatch.setattr(world, "answer", stopped)
+    with pytest.raises(Aborted):
+        world.loop.refresh()
+
+
 def test_what_was_missed_is_caught_up_as_soon_as_the_store_answers(settings: Settings) -> None:
     world = World(settings, start=NOON)
     world.state = None
