@@ -11,7 +11,7 @@ import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
-from killick.stores import _s3_errors
+from killick.stores._s3_errors import _PERMISSIONS as PERMISSIONS
 from tests.blocks import ROOT, blocks
 from tests.kit import Project, basics
 from tests.lab.mongod import Mongod
@@ -76,8 +76,13 @@ def test_the_backup_role(project: Project, server: Postgres) -> None:
     project.back_up()
 
     role = server.url("shop", user="killick", password=PASSWORD)
-    for write in ("DELETE FROM orders", "SELECT lo_unlink(4711)", "CREATE TABLE x ()", "SELECT nextval('stock.numbers')"):
-        with pytest.raises(Exception, match="permission denied|read-only transaction"):
+    for write in (
+        "DELETE FROM orders",
+        "SELECT lo_unlink(4711)",
+        "CREATE TABLE x ()",
+        "SELECT nextval('stock.numbers')",
+    ):
+        with pytest.raises(Exception, match=r"permission denied|read-only transaction"):
             _as(role, write)
 
 
@@ -119,7 +124,8 @@ def _as(url: str, statement: str) -> None:
 def _create(server: Mongod, block: str) -> None:
     """What mongosh would do with it: the driver has no JavaScript."""
     match = re.fullmatch(
-        r'db\.getSiblingDB\("(\w+)"\)\.createUser\(\{user: "(\w+)", pwd: passwordPrompt\(\), roles: (\[.*\])\}\)\n', block
+        r'db\.getSiblingDB\("(\w+)"\)\.createUser\(\{user: "(\w+)", pwd: passwordPrompt\(\), roles: (\[.*\])\}\)\n',
+        block,
     )
     assert match, block
     with server.client() as client:
@@ -183,8 +189,7 @@ def _asked() -> set[str]:
                     operations.add(ast.literal_eval(node.args[0]))
                 elif _is_client(node.func.value):
                     operations.add(node.func.attr)
-    known = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): said for name, said in _s3_errors._PERMISSIONS.items()}
-    known["list_objects_v2"] = known.pop("list_objects_v2", None) or _s3_errors._PERMISSIONS["ListObjectsV2"]
+    known = {re.sub(r"(?<=[a-z])(?=[A-Z])|(?=V2)", "_", name).lower(): said for name, said in PERMISSIONS.items()}
     return {known[name].split(" ")[0] for name in operations}
 
 
