@@ -1,8 +1,9 @@
-"""The roles and policies of docs/security.md: what they say is run, and is enough, and no more than that."""
+"""Roles and policies of docs/security.md, the alert of docs/operating.md: on real parts, enough, and no more."""
 
 import ast
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from botocore.validate import ParamValidator
 from killick.stores._s3_errors import _PERMISSIONS as PERMISSIONS
 from tests.blocks import ROOT, blocks
 from tests.kit import Project, basics
+from tests.lab import debian
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
 
@@ -212,3 +214,38 @@ def test_the_lifecycle_is_one() -> None:
     shape = model.operation_model("PutBucketLifecycleConfiguration").input_shape
     given = {"Bucket": "my-backups", "LifecycleConfiguration": json.loads(PAGE["lifecycle"])}
     assert not ParamValidator().validate(given, shape).has_errors()
+
+
+# Prometheus
+
+
+def test_the_alert(tmp_path: Path) -> None:
+    """Silent while the data is proven; it fires when that is two days ago, and where nothing ever was."""
+    rule = {"alert": "Unproven", "expr": blocks("docs/operating.md")["unproven"]}
+    (tmp_path / "rules").write_text(json.dumps({"groups": [{"name": "killick", "rules": [rule]}]}))
+    attempt = 'killick_backup_last_attempt_timestamp_seconds{project="p",source="s",engine="e"}'
+    proven = attempt.replace("backup_last_attempt", "verified_snapshot")
+    labels = {"project": "p", "source": "s", "engine": "e"}
+    tests = [
+        ({attempt: "0+0x5000"}, "24h", [labels]),
+        ({attempt: "0+0x5000", proven: "0+0x5000"}, "24h", []),
+        ({attempt: "0+0x5000", proven: "0+0x5000"}, "49h", [labels]),
+    ]
+    document = {
+        "rule_files": [str(tmp_path / "rules")],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in series.items()],
+                "alert_rule_test": [
+                    {"eval_time": time, "alertname": "Unproven", "exp_alerts": [{"exp_labels": each} for each in fires]}
+                ],
+            }
+            for series, time, fires in tests
+        ],
+    }
+    (tmp_path / "tests").write_text(json.dumps(document))
+    promtool = debian.unpack("prometheus") / "bin/promtool"
+    done = subprocess.run([promtool, "test", "rules", tmp_path / "tests"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
