@@ -17,6 +17,8 @@ from killick.stream import Measure, measure
 from killick.tar import unpack
 from killick.watch import Phases, Watch
 
+__all__ = ["MANIFEST", "Opened", "agreed", "decoded", "fetch", "open_archive"]
+
 _BEFORE = "restore the backup before it: killick list"
 
 
@@ -63,7 +65,7 @@ def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, iden
     inside.mkdir()
     with decoded(path, outer, folder, phases, identity) as tar:
         unpack(tar, inside)
-    inner = _inner(inside / MANIFEST, outer)
+    inner = agreed(inside / MANIFEST, outer)
     (inside / MANIFEST).unlink()
     return Opened(inside, inner)
 
@@ -104,7 +106,8 @@ def _measured(data: Iterable[bytes], archive: Archive, id: str, watch: Watch) ->
         raise Corrupt(f"{id} does not decode to what was encoded", _BEFORE)
 
 
-def _inner(path: Path, outer: Manifest) -> Manifest:
+def agreed(path: Path, outer: Manifest) -> Manifest:
+    """The manifest that was inside the archive. Raises Corrupt when it is none, or not that of the same backup."""
     try:
         inner = loads(path.read_bytes(), f"the manifest inside {outer.id}")
     except FileNotFoundError:

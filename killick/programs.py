@@ -57,7 +57,7 @@ def _installed(name: str, programs: str, path: str) -> list[Program]:
     server = name in {"postgres", "initdb", "pg_ctl", "mongod"}
     for folder in _folders(programs, path):
         file = folder / name
-        if file.is_file() and os.access(file, os.X_OK):
+        if os.access(file, os.X_OK) and file.is_file():  # in this order: is_file raises in a folder closed to us
             version = _version(Program((0,), file), server)
             if version:
                 found.setdefault(version, Program(version, file))

@@ -13,8 +13,8 @@ from killick import catalog, observers, settings, stores
 from killick.archive import Recipe
 from killick.catalog import Catalog
 from killick.events import Emitter, Event, PhaseFinished
-from killick.lock import Owner
 from killick.observers.log import progress
+from killick.owner import Owner
 from killick.settings import Settings
 from killick.stores import Store
 from killick.stream import Scratch

@@ -175,9 +175,9 @@ def _count(tables: object) -> int:
 
 def _error(store: Store, key: str, kind: str) -> dict[str, str]:
     told = {"kind": kind}
-    with suppress(KillickError, ValueError, AttributeError):
+    with suppress(KillickError, ValueError, LookupError, TypeError):
         data = json.loads(get_bytes(store, key))
-        told |= {name: str(data.get(name, "")) for name in ("phase", "message", "hint")}
+        told |= {"phase": str(data["phase"]), "message": str(data["error"]), "hint": str(data.get("hint", ""))}
     return told
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from killick.contents import Contents
 from killick.errors import CommandFailed, Corrupt, KillickError, NoSpace
+from killick.names import escaped
 from killick.process import Command, write_to
 
 _CHUNK = 1 << 20
@@ -40,12 +41,16 @@ AttributesOf = Callable[[str], Attributes | None]
 
 
 def attributes_of(contents: Contents) -> AttributesOf:
-    """What an engine recorded of paths under files/: the group "attributes", "<mode> <uid> <gid> <mtime in ns>"."""
+    """What an engine recorded of paths under files/: the group "attributes", "<mode> <uid> <gid> <mtime in ns>".
+
+    The names in it are escaped (names.py); "." is the folder itself.
+    """
     recorded = contents.groups.get("attributes", {})
 
     def of(path: str) -> Attributes | None:
-        entry = recorded.get(path.removeprefix("files/"))
-        if entry is None or not path.startswith("files/"):
+        top, _, below = path.partition("/")
+        entry = recorded.get(escaped(below) or ".") if top == "files" else None
+        if entry is None:
             return None
         mode, uid, gid, mtime = entry.split()[:4]
         return Attributes(int(mode, 8), int(uid), int(gid), int(mtime))

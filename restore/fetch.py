@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from pathlib import Path
 
 from killick import bring, records
@@ -32,15 +33,28 @@ def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) 
                 if into_folder:
                     part.mkdir(parents=True)
                     unpack(tar, part)
+                    bring.agreed(part / bring.MANIFEST, manifest)
                 else:
                     with part.open("xb") as file:
                         file.writelines(tar)
+                    bring.agreed(_manifest_in(part, folder), manifest)
             part.replace(output)
         except OSError as error:
             raise NoSpace(f"{output} cannot be written: {error.strerror}", "name another place with -o") from None
         finally:
             _forget(part)
     return output
+
+
+def _manifest_in(tar: Path, folder: Path) -> Path:
+    """The tar's first member, written into `folder`; a file that is not there when the tar has another."""
+    path = folder / bring.MANIFEST
+    with tarfile.open(tar) as members:
+        first = members.next()
+        data = members.extractfile(first) if first is not None and first.name == bring.MANIFEST else None
+        if data is not None:
+            path.write_bytes(data.read())
+    return path
 
 
 def _forget(part: Path) -> None:

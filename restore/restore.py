@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from killick import bring, records
 from killick.archive import size
 from killick.catalog import Backup
+from killick.contents import Contents
 from killick.engines import Engine, Facts, Source, connect
 from killick.errors import Corrupt, DatabaseMissing, NotFound, Refused, SettingsError
 from killick.manifest import Manifest
@@ -20,12 +21,16 @@ from restore.listing import age
 
 @dataclass(frozen=True)
 class Result:
-    """`notes` are sentences of the load; `rows` those of the manifest, all of which went in without an error."""
+    """`notes` are sentences of the load; `rows` those of the manifest, all of which went in without an error.
+
+    `amount` says the same to a person, in the source's own words.
+    """
 
     id: str
     into: str
     seconds: Mapping[str, float]
     rows: int
+    amount: str
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
@@ -33,7 +38,7 @@ class Result:
 
     def text(self) -> str:
         took = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
-        lines = [f"✓ {self.id} is in {self.into}: {self.rows:,} rows in {sum(self.seconds.values()):.1f} s ({took})"]
+        lines = [f"✓ {self.id} is in {self.into}: {self.amount} in {sum(self.seconds.values()):.1f} s ({took})"]
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
@@ -69,11 +74,11 @@ class Plan:
     def text(self) -> str:
         manifest, archive = self.manifest, self.manifest.archive
         there = "a new database" if self.facts is None else "empty" if self.facts.empty else size(self.facts.bytes)
-        rows = manifest.contents.rows if manifest.contents else 0
+        server = f"{manifest.engine} {manifest.server_version}".strip()
         return "\n".join(
             [
-                f"restore {manifest.id}: {manifest.engine} {manifest.server_version}, {manifest.database}",
-                f"  data of  {manifest.snapshot}, {age(datetime.now(UTC), self.backup.time)} old; {rows:,} rows, "
+                f"restore {manifest.id}: {server}, {manifest.database}",
+                f"  data of  {manifest.snapshot}, {age(datetime.now(UTC), self.backup.time)} old; {_amount(manifest)}, "
                 f"{size(archive.bytes if archive else 0)} to download",
                 f"  into     {self.into.url} ({there})",
                 "  steps    download, check, decode, restore",
@@ -104,7 +109,16 @@ class Plan:
             opened = bring.open_archive(archive, manifest, folder, phases, session.settings.identity)
             with phases.phase("restore") as watch:
                 notes = self.engine.load(opened.folder, session.settings.jobs, opened.contents, watch)
-            return Result(manifest.id, self.into.url, dict(phases.seconds), opened.contents.rows, tuple(notes))
+            rows, amount = opened.contents.rows, _amount(opened.manifest)
+            return Result(manifest.id, self.into.url, dict(phases.seconds), rows, amount, tuple(notes))
+
+
+def _amount(manifest: Manifest) -> str:
+    """How much is in a backup. A file's `rows` are its bytes."""
+    contents = manifest.contents or Contents()
+    if manifest.engine == "files":
+        return f"{len(contents.tables):,} files, {size(contents.rows)}"
+    return f"{contents.rows:,} rows"
 
 
 def _target(session: Session, backup: Backup, into: str) -> Source:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn, Protocol
 
 from schedule import Scheduler
@@ -33,7 +32,7 @@ class Children(Protocol):
     """How the loop runs `killick`; tests have their own."""
 
     def do(self, *argv: str) -> int:
-        """To the end; its words go to ours. Gives its exit status, negative for a signal."""
+        """To the end. Its log is ours, what it prints is left out. Gives its status, negative for a signal."""
 
     def answer(self, *argv: str) -> bytes:
         """What it prints. Raises KillickError or TimeoutError."""
@@ -46,7 +45,7 @@ class Processes:
         self._beat = beat
 
     def do(self, *argv: str) -> int:
-        with start(_killick(argv), stdout=sys.stdout.fileno(), stderr=sys.stderr.fileno()) as process:
+        with start(_killick(argv), stderr=sys.stderr.fileno()) as process:
             try:
                 while process.running():
                     self._beat()
@@ -151,12 +150,16 @@ def turn(chores: Scheduler) -> None:
 
 
 def missed(found: State, settings: Settings, now: datetime) -> list[str]:
-    """The sources that have no backup, and those whose last attempt is older than the newest planned run."""
+    """The sources that have no backup, and those whose last attempt is older than the newest planned run.
+
+    An attempt that was stopped, by a restart of this very container perhaps, is as good as none.
+    """
     if settings.schedule.off:
         return []
     names = []
     for source in found.sources:
-        attempt = _moment(source.last_attempt)
+        stopped = source.error.get("kind") == Aborted("").kind
+        attempt = _moment(source.last_success if stopped else source.last_attempt)
         if source.set and (source.last_success is None or due(settings.schedule, attempt, now, settings.zone)):
             names.append(source.source)
     return names
@@ -177,7 +180,7 @@ def verifies(settings: Settings) -> bool:
     if settings.verify.schedule.off or where == "off" or (settings.recipients and not settings.identity):
         return False
     servers = any(programs.installed(name) for name in ("postgres", "mongod"))
-    return where != "auto" or servers or Path("/var/run/docker.sock").exists()
+    return where != "auto" or servers
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -24,8 +24,9 @@ def _unless_missing() -> Generator[None, object, object]:
         pytest.skip(str(missing))
 
 
+# Around the whole set-up: a shared fixture that failed raises the same again for the next test, outside its own hook.
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup() -> Generator[None, object, object]:
+def pytest_runtest_setup() -> Generator[None, object, object]:
     return (yield from _unless_missing())
 
 
@@ -96,11 +97,13 @@ def database(postgres16: Postgres) -> Iterator[str]:
     postgres16.create(name)
     postgres16.execute(
         "CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL UNIQUE, note text);"
-        "CREATE TABLE orders (id bigserial PRIMARY KEY, customer int REFERENCES customers, total numeric, at timestamp);"
+        "CREATE TABLE orders"
+        " (id bigserial PRIMARY KEY, customer int REFERENCES customers, total numeric, at timestamp);"
         "CREATE VIEW totals AS SELECT customer, sum(total) FROM orders GROUP BY 1;"
         "INSERT INTO customers (name, note)"
         " SELECT 'name ' || i, repeat('ü', i % 50) FROM generate_series(1, 2000) i;"
-        "INSERT INTO orders (customer, total, at) SELECT 1 + i % 2000, i / 7.0, '2026-01-01'::timestamp"
+        "INSERT INTO orders (customer, total, at)"
+        " SELECT 1 + i % 2000, i / 7.0, '2026-01-01'::timestamp"
         " + i * '1 min'::interval FROM generate_series(1, 5000) i",
         name,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 from killick.errors import (
     AccessDenied,
@@ -63,7 +65,7 @@ def outcome(error: Exception, *, older_server: bool = False) -> Outcome:
     result, reason = _classify(error, older_server)
     if isinstance(error, KillickError):
         return Outcome(result, reason, error.message, error.hint)
-    return Outcome(result, reason, _told(error), "")
+    return Outcome(result, reason, _told(error), "run it again; if it stays, report it")
 
 
 def _classify(error: Exception, older_server: bool) -> tuple[str, str]:
@@ -93,4 +95,6 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"
-    return f"something went wrong that nobody foresaw: {type(error).__name__}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"something went wrong that nobody foresaw: {type(error).__name__}{place}"

@@ -30,11 +30,12 @@ _SHOWN = 20  # differences that a person is shown; the record has them all
 
 @dataclass(frozen=True)
 class Report:
-    """`level` is the highest that was reached (0 also where none was: then `failed_level` is 0, or it is unverifiable).
+    """`level` is the highest that was reached; 0 also where none was: then `failed_level` is 0, or it is unverifiable.
 
-    `wanted` is the level that was asked for, `failed_level` the first that did not hold, None where all did or
-    where it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and
-    `copy` are None where it did not come so far. `empty` says how the throwaway was proven empty.
+    `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
+    it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
+    None where it did not come so far. `notes` are the load's, for the record only. `empty`: how the throwaway was
+    proven empty.
     """
 
     project: str
@@ -52,6 +53,7 @@ class Report:
     rows: int = 0
     mismatches: tuple[Mismatch, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     empty: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
@@ -95,6 +97,7 @@ class Report:
             "restore_seconds": self.restore_seconds,
             "rows": self.rows,
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "killick": __version__,
         }
         if self.manifest is not None:
@@ -153,10 +156,14 @@ class Report:
     def _compared(self) -> str:
         things = "files" if self.manifest is not None and self.manifest.engine == "files" else "tables"
         if not self.mismatches:
-            counted = f", {self.rows:,} rows" if things == "tables" else ""
-            data = f"{self.tables:,} {things}{counted}: every checksum is equal"
+            rows = f", {self.rows:,} rows" if things == "tables" else ""
+            data = f"{self.tables:,} {things}{rows}: every checksum is equal"
             return data if self.level >= 4 else "the schema"
-        return f"{self.tables:,} {things}; {len(self.mismatches)} differences"
+        return f"{self.tables:,} {things}: {counted(len(self.mismatches), 'difference')}"
+
+
+def counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _place(copy: Copy, empty: str) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,16 @@ from killick.catalog import Backup
 from killick.compare import Mismatch
 from killick.contents import Contents
 from killick.engines import Engine, connect, inspect
-from killick.errors import Aborted, Corrupt, DatabaseMissing, KillickError, NotFound, StoreError, Unverifiable
+from killick.errors import (
+    Aborted,
+    CommandFailed,
+    Corrupt,
+    DatabaseMissing,
+    NotFound,
+    RestoreError,
+    StoreError,
+    Unverifiable,
+)
 from killick.manifest import Manifest, comparable
 from killick.programs import numbers
 from killick.stores import Store
@@ -23,8 +33,9 @@ from killick.throwaway import Copy, throwaway
 from killick.watch import Phases
 from verify.deadline import Deadline
 from verify.outcome import Outcome, outcome
-from verify.report import FAILED, LEVELS, PASSED, Report
+from verify.report import FAILED, LEVELS, PASSED, Report, counted
 
+_BEFORE = "restore the backup before it: killick list"
 HIGHEST = len(LEVELS) - 1
 _LOCALE = ("collate", "ctype", "provider", "locale")
 
@@ -53,6 +64,7 @@ class _Found:
     rows: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def verify(store: Store, backup: Backup, options: Options, phases: Phases | None = None) -> Report:
@@ -145,7 +157,7 @@ def _in_throwaway(
             engine = connect(copy.source)
             found.empty = _proven_empty(engine)
         with phases.phase("restore") as watch, _told_apart(opened, found):
-            found.warnings += engine.load(opened.folder, options.jobs, opened.contents, watch)
+            found.notes += engine.load(opened.folder, options.jobs, opened.contents, watch)
         found.reached = 2
         if level > 2:
             with phases.phase("compare"):
@@ -165,16 +177,18 @@ def _proven_empty(engine: Engine) -> str:
 
 @contextmanager
 def _told_apart(opened: Opened, found: _Found) -> Iterator[None]:
-    """A load that failed: because of a dump that is broken in itself (level 1), or of what it says (level 2)?"""
+    """A load that failed: because of a dump that is broken in itself (level 1), or for another reason?"""
     try:
         yield
-    except KillickError as error:
-        if outcome(error).result == FAILED:
-            try:
-                inspect(opened.manifest.engine, opened.folder)
-            except Corrupt:
-                found.reached = 0
-                raise
+    except FileNotFoundError as error:
+        if error.filename and Path(os.fsdecode(error.filename)).is_relative_to(opened.folder):
+            found.reached = 0
+            raise Corrupt("a part of the dump is not in the archive", _BEFORE) from None
+        raise
+    except (RestoreError, CommandFailed, Corrupt):
+        found.reached = 0
+        inspect(opened.manifest.engine, opened.folder)
+        found.reached = 1
         raise
 
 
@@ -191,11 +205,8 @@ def _compare(expected: Contents, got: Contents, level: int, found: _Found) -> No
 
 def _report(backup: Backup, level: int, found: _Found, phases: Phases, told: Outcome | None) -> Report:
     if told is None and found.mismatches:
-        count = len(found.mismatches)
-        told = Outcome(
-            FAILED, "mismatch", f"{count} difference{'s' if count > 1 else ''} between the backup and what it promises",
-            "restore the backup before it: killick list",
-        )  # fmt: skip
+        many = counted(len(found.mismatches), "difference")
+        told = Outcome(FAILED, "mismatch", f"{many} between the copy and what the manifest promises", _BEFORE)
     result = told.result if told else PASSED
     return Report(
         project=backup.project,
@@ -213,6 +224,7 @@ def _report(backup: Backup, level: int, found: _Found, phases: Phases, told: Out
         rows=found.rows,
         mismatches=tuple(found.mismatches),
         warnings=tuple(dict.fromkeys(found.warnings)),
+        notes=tuple(found.notes),
         empty=found.empty,
         manifest=found.manifest,
         copy=found.copy,

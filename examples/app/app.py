@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def first_start() -> None:
         if error.code_name != "AlreadyInitialized":
             raise
     while not client.admin.command("hello")["isWritablePrimary"]:
-        pass
+        time.sleep(0.1)
     if not client.shop.events.estimated_document_count():
         client.shop.events.insert_many({"n": n, "what": chance.choice(["seen", "bought"])} for n in range(5000))
         client.shop.events.create_index("what")

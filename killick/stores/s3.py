@@ -54,10 +54,13 @@ def connect(url: str, access: Access) -> S3:
     ]
     if addressing not in _ADDRESSING:
         problems.append(f"STORE: addressing={addressing!r} has to be one of {', '.join(_ADDRESSING)}")
+    attempts = os.environ.get("AWS_MAX_ATTEMPTS") or str(ATTEMPTS)
+    if not attempts.isdigit() or attempts == "0":
+        problems.append(f"AWS_MAX_ATTEMPTS={attempts!r} has to be a number from 1")
     if problems:
         raise SettingsError(problems)
     extras = {_OPTIONS[name]: value for name, value in options.items() if value}
-    return S3(parts.netloc, unquote(parts.path).strip("/"), access, extras, addressing)
+    return S3(parts.netloc, unquote(parts.path).strip("/"), access, extras, addressing, int(attempts))
 
 
 def _own_endpoint() -> bool:
@@ -73,6 +76,7 @@ class S3:
     access: Access = field(default_factory=Access)
     extras: dict[str, str] = field(default_factory=dict)
     addressing: str = "auto"
+    attempts: int = ATTEMPTS
 
     def put(
         self, key: str, path: Path, *, if_absent: bool = False, sha256: str = "", watch: Watch = unwatched
@@ -105,7 +109,7 @@ class S3:
                     raise StoreError(f"{key}: what came does not have the checksum that the store gives") from None
                 except (HTTPClientError, IncompleteReadError):  # the body was cut; boto3 retries requests, not bodies
                     failures = 1 if partial.have() - before >= CHUNK else failures + 1
-                    if failures >= ATTEMPTS:
+                    if failures >= self.attempts:
                         raise
                     time.sleep(random.uniform(0, min(20, 2 ** (failures - 1))))  # noqa: S311  # no secret
 
@@ -147,13 +151,12 @@ class S3:
         )
         # A signed payload is compared by every server, also by one that knows no x-amz-checksum.
         s3: Any = {"addressing_style": self.addressing, "payload_signing_enabled": True}
-        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS") or ATTEMPTS)
         with self._explained(""):
             return session.client(
                 "s3",
                 region_name=os.environ.get("AWS_REGION") or session.region_name or "us-east-1",
                 config=Config(
-                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    retries={"mode": "standard", "total_max_attempts": self.attempts},
                     connect_timeout=10,
                     read_timeout=60,
                     max_pool_connections=THREADS + 2,

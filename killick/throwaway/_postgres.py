@@ -11,13 +11,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from killick.engines import Source
-from killick.errors import Unreachable, Unverifiable
+from killick.errors import Unreachable
 from killick.limits import limits
 from killick.manifest import Manifest
-from killick.programs import Program, installed, numbers
+from killick.programs import Program
 from killick.throwaway import Copy, _server
-from killick.throwaway._place import User, place, reachable, user
+from killick.throwaway._place import place, user
 
+PROGRAM = "postgres"
 _USER = "postgres"
 _SETTINGS = {
     # nothing here outlives a crash
@@ -45,24 +46,11 @@ _SETTINGS = {
 }
 
 
-def missing(manifest: Manifest) -> str:
-    """Why there is no server for this backup here, "" when there is one."""
-    major = numbers(manifest.server_version)[:1]
-    there = installed("postgres")
-    if any(program.version[:1] == major for program in there):
-        return ""
-    have = ", ".join(_dotted(program.version) for program in there) or "no server at all"
-    return f"it needs Postgres {_dotted(major)}, and here is {have}"
-
-
 @contextmanager
 def start(manifest: Manifest, scratch: Path, kind: str) -> Iterator[Copy]:
+    """Raises Unverifiable when its server is not here or does not start."""
     who = user()
-    program = _program(manifest, who)
-    wanted = numbers(manifest.server_version)
-    notes = []
-    if program.version < wanted:
-        notes.append(f"the throwaway is {_dotted(program.version)}, older than the source's {_dotted(wanted)}")
+    program, notes = _server.choose(PROGRAM, manifest.server_version, who)
     with place(scratch, who) as folder, _server.cell(folder, who) as cell:
         password = secrets.token_urlsafe(24)
         sockets = folder / "s"
@@ -73,28 +61,9 @@ def start(manifest: Manifest, scratch: Path, kind: str) -> Iterator[Copy]:
         argv = ["-D", str(folder / "data"), *_options(sockets)]
         with _server.serving(cell, program, argv, lambda: _answers(sockets, password), signal.SIGQUIT) as process:
             yield Copy(
-                source, kind, _dotted(program.version), cell.network, cell.files, who.name, tuple(notes),
+                source, kind, _server.dotted(program.version), cell.network, cell.files, who.name, notes,
                 kill=lambda: process.popen.send_signal(signal.SIGQUIT),
             )  # fmt: skip
-
-
-def _dotted(parts: tuple[int, ...]) -> str:
-    return ".".join(map(str, parts))
-
-
-def _program(manifest: Manifest, who: User) -> Program:
-    """The newest minor of that major; an older minor than the source's is better than nothing."""
-    major = numbers(manifest.server_version)[:1]
-    there = [program for program in installed("postgres") if program.version[:1] == major]
-    found = next((program for program in there if reachable(program.path, who)), None)
-    if found is not None:
-        return found
-    if there:
-        raise Unverifiable(
-            f"{there[0].path} cannot be run by user {who.name}, and Postgres refuses to run as root",
-            f"put it where everybody may read it, or run killick as another user than root: {there[0].path.parent}",
-        )
-    raise Unverifiable(missing(manifest), "use the image killick:verify", reason="version")
 
 
 def _initdb(cell: _server.Cell, program: Program, password: str) -> None:

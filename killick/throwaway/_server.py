@@ -15,9 +15,9 @@ from pathlib import Path
 
 from killick.errors import CommandFailed, KillickError, Unreachable, Unverifiable
 from killick.process import Command, Process, run, start
-from killick.programs import Program
+from killick.programs import Program, installed, numbers
 from killick.throwaway import confine
-from killick.throwaway._place import User
+from killick.throwaway._place import User, reachable
 
 _SYSTEM = (
     "/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/var/cache/postgresql",
@@ -62,6 +62,48 @@ class Cell:
             files=self.guards.landlock > 0,
         )
         return Command(confine.argv(policy, (str(program.path), *argv)), cwd=self.folder)
+
+
+def there(program: str, wanted: str) -> list[Program]:
+    """Every server of that program that is of the wanted version's series, newest first: see `series`."""
+    return [found for found in installed(program) if series(program, found.version) == series(program, numbers(wanted))]
+
+
+def series(program: str, version: tuple[int, ...]) -> tuple[int, ...]:
+    """Within which one may take another's data: Postgres 16, MongoDB 6.0."""
+    return version[: 1 if program == "postgres" else 2]
+
+
+def lacking(program: str, wanted: str) -> str:
+    """Why there is no server for data of that version here, "" when there is one."""
+    if there(program, wanted):
+        return ""
+    have = ", ".join(dotted(found.version) for found in installed(program)) or "none"
+    return f"it needs {program} {dotted(series(program, numbers(wanted)))}, and here is {have}"
+
+
+def choose(program: str, wanted: str, who: User) -> tuple[Program, tuple[str, ...]]:
+    """The newest of that series, and notes: one that is older than the source's is better than none.
+
+    Raises Unverifiable.
+    """
+    candidates = there(program, wanted)
+    found = next((candidate for candidate in candidates if reachable(candidate.path, who)), None)
+    if found is not None:
+        older = found.version < numbers(wanted)
+        note = f"the throwaway is {dotted(found.version)}, older than the source's {dotted(numbers(wanted))}"
+        return found, (note,) if older else ()
+    if candidates:
+        path = candidates[0].path
+        raise Unverifiable(
+            f"{path} cannot be run by user {who.name}, and databases are not run as root",
+            f"put it where everybody may read it, or run killick as another user than root: {path.parent}",
+        )
+    raise Unverifiable(lacking(program, wanted), "use the image killick:verify", reason="version")
+
+
+def dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 @cache

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from killick.engines import Source
 from killick.manifest import Manifest
 from killick.stream import Scratch
-from killick.throwaway import Copy, _place, _postgres
+from killick.throwaway import Copy, _mongod, _place, _postgres, _server
 
 KIND = "process"
-ENGINES = ("postgres", "files")
+_SERVERS = {"postgres": _postgres, "mongodb": _mongod}
+ENGINES = (*_SERVERS, "files")
 
 
 def missing(manifest: Manifest) -> str:
     """Why there is no throwaway for this backup here, "" when there can be one."""
-    return _postgres.missing(manifest) if manifest.engine == "postgres" else ""
+    server = _SERVERS.get(manifest.engine)
+    return _server.lacking(server.PROGRAM, manifest.server_version) if server else ""
 
 
 def start(manifest: Manifest, scratch: Path) -> AbstractContextManager[Copy]:
     """Raises Unverifiable when its server is not here or does not start."""
-    if manifest.engine == "postgres":
-        return _postgres.start(manifest, scratch, KIND)
-    return _folder(scratch)
+    server = _SERVERS.get(manifest.engine)
+    return server.start(manifest, scratch, KIND) if server else _folder(scratch)
 
 
 def sweep(scratch: Path) -> list[str]:
@@ -38,5 +41,5 @@ def _folder(scratch: Path) -> Iterator[Copy]:
     with Scratch(scratch / "throwaway").folder() as run:
         copy = run / "copy"
         copy.mkdir()
-        source = Source("throwaway", f"file://{copy}")
+        source = Source("throwaway", f"file://{quote(os.fsencode(copy))}")
         yield Copy(source, KIND, "", "not used: files are only written", "its own only", "")

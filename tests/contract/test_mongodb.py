@@ -11,11 +11,11 @@ import pymongo
 import pytest
 
 from killick.contents import Contents
-from killick.engines import Source, connect
+from killick.engines import Source, connect, inspect
 from killick.engines.mongodb import documents, oplog, tools
 from killick.engines.mongodb.address import SYSTEM, Address, password_file
 from killick.engines.mongodb.engine import Mongo
-from killick.errors import AccessDenied, EmptyDump, NotFound, Refused, RestoreError, SettingsError, Unreachable
+from killick.errors import AccessDenied, Corrupt, EmptyDump, NotFound, Refused, RestoreError, SettingsError, Unreachable
 from killick.watch import unwatched
 from tests.contract import mongo_data
 from tests.lab.mongod import Mongod
@@ -308,9 +308,13 @@ def test_a_file_cut_between_two_documents_is_seen_after_its_silent_restore(
     engine(target, "app").load(tmp_path, 2, contents, unwatched)
     restored = engine(target, "app").contents(contents)
     assert (contents.tables["app.c"].rows, restored.tables["app.c"].rows) == (10, 9)
+    inspect("mongodb", tmp_path)
     data.write_bytes(data.read_bytes()[:-3])
-    with pytest.raises(EmptyDump, match=r"app/c\.bson is not whole documents"):
-        list(documents.read(data))
+    with pytest.raises(Corrupt, match=r"app/c\.bson is not whole documents: it breaks at byte 112"):
+        inspect("mongodb", tmp_path)
+    data.unlink()
+    with pytest.raises(Corrupt, match=r"no documents of app\.c"):
+        inspect("mongodb", tmp_path)
 
 
 def test_what_mongorestore_refuses_is_an_error(standalone: Mongod, target: Mongod, tmp_path: Path) -> None:

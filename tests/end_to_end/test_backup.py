@@ -116,7 +116,7 @@ def test_retention(project: Project) -> None:
     assert project.stored() == before
     project.run("prune", **few)
     assert [b.id for b in project.catalog().backups] == ids[:1:-1]
-    assert "shop/notes.txt" in project
+    assert "shop/notes.txt" in project.stored()
     assert "PRUNE=off" in project.run("prune", expect=5, PRUNE="off").err
 
 

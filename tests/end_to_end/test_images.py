@@ -106,10 +106,14 @@ def test_codecs_and_tar(image: str) -> None:
     assert docker.inside(image, script) == "same\n"
 
 
-def test_killick_is_there(image: str) -> None:
-    done = docker.docker("run", "--rm", "--read-only", "--cap-drop=ALL", "--network=none", image, "--help")
-    for verb in ("run", "backup", "list", "restore", "verify", "doctor"):
-        assert verb in done.stdout
+@pytest.mark.parametrize("verb", ["run", "backup", "list", "restore", "verify", "prune", "doctor", "health"])
+def test_every_verb_is_there(image: str, verb: str) -> None:
+    done = docker.docker("run", "--rm", "--read-only", "--cap-drop=ALL", "--network=none", image, verb, "--help")
+    assert f"killick {verb} [OPTIONS]" in done.stdout
+
+
+def test_locale_of_the_official_images(verify: str) -> None:
+    assert "en_US.utf8" in docker.inside(verify, "locale -a").split()
 
 
 def test_sizes(sidecar: str, verify: str, record_property: Callable[[str, object], None]) -> None:

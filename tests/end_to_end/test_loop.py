@@ -13,7 +13,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from killick import stores
+from tests.lab.postgres import Postgres
+from tests.lab.programs import programs_path
 from tests.unit.test_state import back_up
 
 IDLE = 40 << 10  # kB
@@ -79,8 +83,65 @@ def test_the_first_backup_is_tried_at_once_and_its_failure_leaves_the_loop_alive
             port, "/metrics", 'killick_backup_consecutive_failures{engine="postgres",project="shop",source="db"} 1.0'
         )
         assert answer(port, "/healthz")[0] == 200
-        assert answer(port, "/readyz")[0] == 503
+        status, text = answer(port, "/readyz")
+        assert status == 503
+        assert "the last attempt failed: " in text
+        assert "127.0.0.1" in text, "the sentence of the record, as the backup wrote it"
         assert process.poll() is None
+
+
+@pytest.fixture
+def database(postgres16: Postgres) -> Iterator[str]:
+    """A URL without its password: that travels in a file."""
+    postgres16.create("looped")
+    postgres16.execute("CREATE TABLE t AS SELECT generate_series(1, 1000) AS n", "looped")
+    try:
+        yield f"postgres://{postgres16.user}@127.0.0.1:{postgres16.port}/looped"
+    finally:
+        postgres16.execute("DROP DATABASE looped WITH (FORCE)")
+
+
+def test_the_first_backup_is_made_at_once(tmp_path: Path, database: str, postgres16: Postgres) -> None:
+    (tmp_path / "password").write_text(postgres16.password + "\n")
+    more = {"DATABASE_PASSWORD_FILE": str(tmp_path / "password"), "PROGRAMS": programs_path(mongo=False)}
+    with sidecar(tmp_path, DATABASE_URL=database, **more, CODEC="gzip") as (process, port):
+        eventually(port, "/readyz", "db: the newest backup is 0 min old")
+        assert answer(port, "/readyz")[0] == 200
+        assert "killick_backup_last_duration_seconds{" in answer(port, "/metrics")[1]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    log = (tmp_path / "log").read_text()
+    assert "event=backup-finished" in log
+    assert postgres16.password not in log
+
+
+def test_sigterm_during_a_backup_leaves_nothing_partial(tmp_path: Path, database: str, postgres16: Postgres) -> None:
+    """Somebody else's lock keeps the dump waiting for as long as it takes us to stop it."""
+    (tmp_path / "password").write_text(postgres16.password)
+    more = {"DATABASE_PASSWORD_FILE": str(tmp_path / "password"), "PROGRAMS": programs_path(mongo=False)}
+    holder = postgres16.connect("looped")
+    holder.autocommit = False
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        with sidecar(tmp_path, DATABASE_URL=database, **more) as (process, _):
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'looped' AND wait_event_type = 'Lock'"
+            for _ in range(300):
+                if postgres16.execute(waiting)[0][0]:
+                    break
+                time.sleep(0.1)
+            assert postgres16.execute(waiting)[0][0]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    finally:
+        holder.close()
+    left = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file() and ".failed-" not in path.name]
+    assert not [name for name in left if ".tar" in name or ".part" in name or name.endswith("-db.json")], left
+    assert not [name for name in left if ".lock." in name], "the lock is given back"
+    assert list((tmp_path / "scratch").glob("run-*")) == []
+    log = (tmp_path / "log").read_text()
+    assert "sidecar-stopped" in log
+    assert "Traceback" not in log
 
 
 def test_bad_settings_end_it_with_2(tmp_path: Path) -> None:

@@ -48,19 +48,22 @@ def test_a_second_run_makes_nothing() -> None:
     assert identities() == before
 
 
-def test_an_image_without_our_label_is_left_alone(tmp_path: Path) -> None:
-    """The official image is the better one, however it came here. No engine of ours is put at risk to see it."""
+@pytest.mark.parametrize(
+    ("inspect", "pull", "asked"),
+    [("echo '|mongo:6 '", "exit 1", {"info", "image"}), ("exit 1", "exit 0", {"info", "image", "pull"})],
+    ids=["there", "pulled"],
+)
+def test_the_official_image_is_left_alone(inspect: str, pull: str, asked: set[str], tmp_path: Path) -> None:
+    """It is the better one. A stand-in for Docker, so that no real image is put at risk to see it."""
     fake = tmp_path / "docker"
-    fake.write_text(
-        """#!/bin/sh
+    fake.write_text(f"""#!/bin/sh
         echo "$@" >> "$0.log"
-        case "$1 $2" in info*) ;; "image inspect") echo "|mongo:6 debian:bookworm-slim " ;; *) exit 1 ;; esac
-        """
-    )
+        case $1 in info) ;; image) {inspect} ;; pull) {pull} ;; *) exit 1 ;; esac
+    """)
     fake.chmod(0o755)
     done = build("mongo:6", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert {line.split()[0] for line in (tmp_path / "docker.log").read_text().splitlines()} == {"info", "image"}
+    assert {line.split()[0] for line in (tmp_path / "docker.log").read_text().splitlines()} == asked
 
 
 def test_an_unknown_name_is_refused() -> None:

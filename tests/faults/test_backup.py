@@ -155,7 +155,9 @@ def test_kill_9_in_each_phase_and_the_next_run_sweeps(project: Project, phase: s
             wait_for(lambda: any(".tar" in key for key in project.stored()))
         else:
             place = "dump/postgres" if phase == "dump" else "archive.zst"
-            wait_for(lambda: any(project.scratch.glob(f"run-*/{place.split('/', maxsplit=1)[0]}")) and process.poll() is None)
+            wait_for(
+                lambda: any(project.scratch.glob(f"run-*/{place.split('/', maxsplit=1)[0]}")) and process.poll() is None
+            )
         process.send_signal(signal.SIGKILL)
         process.wait(10)
     left = project.catalog()

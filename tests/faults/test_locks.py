@@ -229,6 +229,14 @@ def test_a_lock_that_was_removed_is_lost(store: Store, owners: Callable[[str], O
     assert locks(store) == []
 
 
+def test_a_holder_that_finds_the_next_generation_has_lost(store: Store, owners: Callable[[str], Owner]) -> None:
+    with hold(store, "app", "db", owners("a")) as held:
+        stores.put_json(store, "app/db.lock.2", {"owner": "another"})
+        with pytest.raises(Aborted, match="another run took over"):
+            held.check()
+    assert "app/db.lock.2" in locks(store)
+
+
 class Careless(Folder):
     """A store that overwrites, whatever it is asked."""
 
@@ -271,10 +279,13 @@ def test_credentials_that_may_not_delete(faults: Faults, proxied: Store, owners:
                 hold(proxied, "app", "db", owners("b")).__enter__()
 
 
-def test_ages_are_by_the_stores_clock(faults: Faults, proxied: Store, owners: Callable[[str], Owner]) -> None:
-    faults.add(Skew(3600))
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_ages_are_by_the_stores_clock(
+    faults: Faults, proxied: Store, owners: Callable[[str], Owner], ahead: int
+) -> None:
+    faults.add(Skew(ahead))
     with hold(proxied, "app", "db", owners("a")) as held:
-        assert 3590 < held.skew < 3610
+        assert abs(held.skew - ahead) < 60
         with pytest.raises(Busy):
             hold(proxied, "app", "db", owners("b")).__enter__()
 

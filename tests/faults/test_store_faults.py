@@ -77,11 +77,11 @@ def test_a_few_errors_of_the_server_are_passed_over(
     size: int,
     status: int,
 ) -> None:
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "6")
-    source = file(size)
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS")
+    patient, source = stores.connect(f"s3://{store.bucket}/backups"), file(size)
     faults.add(Answer(status), method="PUT", times=3)
-    store.put("app/x", source)
-    store.get("app/x", tmp_path / "back")
+    patient.put("app/x", source)
+    patient.get("app/x", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
     assert [r.status for r in faults.requests].count(status) == 3
 
@@ -185,9 +185,8 @@ def test_a_download_that_is_cut_goes_on(
 
 
 def test_a_download_that_never_gets_further_ends(
-    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("killick.stores.s3.ATTEMPTS", 2)
     store.put("app/x", file(LARGE))
     faults.add(CutDownload(after=10), method="GET")
     with pytest.raises(StoreError, match="was cut again and again"):
@@ -257,7 +256,7 @@ def test_a_store_that_is_full(store: Store, faults: Faults, file: Callable[[int]
         store.put("app/x", file(SMALL))
 
 
-def test_encryption_and_storage_class_are_asked_for() -> None:
+def test_encryption_and_storage_class_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     store = stores.connect("s3://bucket/a/b?sse=aws:kms&kms_key_id=arn:x&storage_class=STANDARD_IA")
     assert isinstance(store, Store)
     assert (store.bucket, store.prefix) == ("bucket", "a/b")
@@ -266,9 +265,10 @@ def test_encryption_and_storage_class_are_asked_for() -> None:
         "SSEKMSKeyId": "arn:x",
         "StorageClass": "STANDARD_IA",
     }
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "many")
     with pytest.raises(SettingsError) as told:
         stores.connect("s3:///x?colour=red")
-    assert len(told.value.problems) == 2
+    assert len(told.value.problems) == 3
 
 
 def interrupted(faults: Faults, store: Store, path: Path, number: signal.Signals) -> int:

@@ -1,4 +1,4 @@
-"""Running killick as an ordinary user, when the tests are root's: root's home, venv and clone may be closed to others."""
+"""Running killick as an ordinary user though the tests are root's: home, venv and clone may be closed to others."""
 
 import os
 import shutil

@@ -111,6 +111,14 @@ def test_a_missed_run_is_caught_up_and_a_failed_one_is_not(settings: Settings) -
     assert world.asked == [("backup", "db"), ("prune",)]
 
 
+def test_an_attempt_that_a_restart_stopped_is_made_again(settings: Settings) -> None:
+    stopped = known("db", NIGHT - timedelta(days=1), attempt=NIGHT, error={"kind": "aborted"})
+    world = World(settings, stopped, known("uploads", NIGHT))
+    world.loop.refresh()
+    world.loop.look()
+    assert world.asked == [("backup", "db"), ("prune",)]
+
+
 def test_each_night_once_even_when_the_loop_comes_by_often(settings: Settings) -> None:
     world = World(settings, known("db", NIGHT), known("uploads", NIGHT))
     world.loop.refresh()

@@ -87,7 +87,7 @@ def test_failures_since_then(store: Store, settings: Settings) -> None:
     back_up(store, NIGHT)
     for hour in (4, 5):
         id = layout.backup_id(NIGHT.replace(hour=hour), "db")
-        data = {"phase": "facts", "message": "no route", "hint": "is it up?"}
+        data = {"phase": "facts", "error": "no route", "hint": "is it up?"}
         records.attempt_failed(store, "shop", id, "unreachable", data)
     found = source(store, settings)
     assert found.consecutive_failures == 2

@@ -11,6 +11,8 @@ engine.py      the engine
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from killick.engines import Engine, Source
 
 SCHEMES = ("mongodb", "mongodb+srv")
@@ -20,3 +22,10 @@ def connect(source: Source) -> Engine:
     from killick.engines.mongodb.engine import Mongo  # the driver is loaded for who needs it
 
     return Mongo(source)
+
+
+def inspect(folder: Path) -> None:
+    """Reads every document's length, and every collection's metadata. Raises Corrupt."""
+    from killick.engines.mongodb.folder import inspect as whole
+
+    whole(folder)

@@ -17,8 +17,6 @@ from killick.engines.mongodb.structure import Collection, groups, odd
 from killick.errors import EmptyDump
 from killick.watch import Watch
 
-FOLDER = "mongodb"
-
 
 def why_not_one_moment(server: Server) -> str:
     """ "" where mongodump --oplog can be used: it takes all databases, and needs a replica set's oplog."""
@@ -33,7 +31,7 @@ def why_not_one_moment(server: Server) -> str:
 
 def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
     """Raises EmptyDump when nothing is there, when something did not come along, and when a file is cut off."""
-    out = folder / FOLDER
+    out = folder / left.FOLDER
     reason = why_not_one_moment(server)
     before, began = server.sizes(), _now()
     total = sum(size.bytes for size in before.values())

@@ -13,11 +13,12 @@ from bson import json_util
 from bson.codec_options import DatetimeConversion
 
 from killick.contents import Table
-from killick.engines.mongodb import documents
+from killick.engines.mongodb import documents, oplog
 from killick.engines.mongodb.address import SYSTEM
 from killick.engines.mongodb.structure import LONGEST, Collection, escaped, renamed
-from killick.errors import EmptyDump
+from killick.errors import Corrupt, EmptyDump
 
+FOLDER = "mongodb"
 _META = ".metadata.json"
 _JSON = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
@@ -75,6 +76,20 @@ def read(root: Path) -> Iterator[Dumped]:
         if data is not None and not data.is_file():
             raise EmptyDump(f"mongodump left no documents of {collection.key}: {data.name} is missing")
         yield Dumped(collection, data)
+
+
+def inspect(folder: Path) -> None:
+    """Raises Corrupt where a dump is not what mongodump writes."""
+    root = folder / FOLDER
+    try:
+        tables = [one.table() for one in read(root)]
+        log = root / oplog.FILE
+        if log.is_file():
+            oplog.read(log)
+    except EmptyDump as error:
+        raise Corrupt(error.message, "restore the backup before it") from None
+    if not tables:
+        raise Corrupt(f"there is no collection in {FOLDER}/", "restore the backup before it")
 
 
 def orphans(root: Path, known: set[Path]) -> list[Path]:

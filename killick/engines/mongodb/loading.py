@@ -11,7 +11,6 @@ from killick.contents import Contents
 from killick.engines import Notes
 from killick.engines.mongodb import folder as left
 from killick.engines.mongodb import oplog, tools
-from killick.engines.mongodb.dumping import FOLDER
 from killick.engines.mongodb.server import Server
 from killick.engines.mongodb.structure import skipped
 from killick.errors import NotFound, Refused, RestoreError
@@ -20,7 +19,7 @@ from killick.watch import Watch
 
 def load(server: Server, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Some[str] | None) -> Notes:
     """Raises Refused when the target holds a collection, NotFound for one that the dump has not, RestoreError."""
-    root = folder / FOLDER
+    root = folder / left.FOLDER
     dumped = list(left.read(root))
     source = _source({d.collection.database for d in dumped}, server.address.database)
     wanted = [

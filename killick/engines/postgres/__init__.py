@@ -72,6 +72,6 @@ def connect(source: Source) -> Engine:
 
 
 def inspect(folder: Path) -> None:
-    from killick.engines.postgres.inspect import inspect
+    from killick.engines.postgres.whole import inspect
 
     inspect(folder)

@@ -58,7 +58,7 @@ class Session:
         return bool(self.connection.get_parameter_status("is_superuser") == "on")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with _translated(), self.connection.cursor() as cursor:
+        with _translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(query)
             return list(cursor.fetchall())
 
@@ -66,7 +66,7 @@ class Session:
         return self.rows(query)[0][0]
 
     def execute(self, statement: str) -> None:
-        with _translated(), self.connection.cursor() as cursor:
+        with _translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(statement)
 
     def copy_out(self, statement: str, sink: Any) -> None:
@@ -104,6 +104,22 @@ def pinned(address: Address, encoding: str = "") -> Iterator[Session]:
     with session(address) as opened:
         opened.pin(encoding)
         yield opened
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A signal ends the wait for an answer: inside libpq it would be heard only when the answer is there.
+
+    The hook is psycopg2's, for all of the process; it is taken away again because COPY cannot go with it.
+    """
+    from psycopg2.extensions import set_wait_callback
+    from psycopg2.extras import wait_select
+
+    set_wait_callback(wait_select)
+    try:
+        yield
+    finally:
+        set_wait_callback(None)
 
 
 @contextmanager

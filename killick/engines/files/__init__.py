@@ -1,0 +1,22 @@
+"""A folder: uploads, media, whatever a project keeps in files. The URL is file:///absolute/path.
+
+    tree.py        what lies in a folder, and which of it is left out
+    copying.py     one file, with its holes and its hash
+    engine.py      the engine
+
+Kept: names of any bytes, modes with their special bits, owners, times of change to the nanosecond, links (never
+followed), hard links, holes, empty folders. Not kept: times of access, extended attributes and ACLs; sockets, devices
+and pipes are left out with a note.
+"""
+
+from __future__ import annotations
+
+from killick.engines import Engine, Source
+
+SCHEMES = ("file",)
+
+
+def connect(source: Source) -> Engine:
+    from killick.engines.files.engine import Files  # not needed to know what engines there are
+
+    return Files(source)

@@ -1,0 +1,97 @@
+"""The engine: a folder is copied into a dump, and a dump into a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from killick.contents import Contents
+from killick.engines import Check, Facts, Notes, Source
+from killick.engines.files import dumping, loading, tree
+from killick.engines.files.unread import Unread
+from killick.errors import KillickError, SettingsError, Unreachable
+from killick.names import escaped
+from killick.watch import Watch
+
+
+class Files:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.root = _path(source)
+
+    def facts(self) -> Facts:
+        """A folder that is not there is empty: it can be restored into. Allocated bytes, hard links once."""
+        there = os.path.lexists(self.root)
+        seen: set[tuple[int, int]] = set()
+        total = largest = 0
+        for entry in tree.walk(self.root, self.source.exclude, lambda _path, _error: None) if there else ():
+            if entry.file and (entry.at.st_nlink == 1 or (entry.at.st_dev, entry.at.st_ino) not in seen):
+                if entry.at.st_nlink > 1:
+                    seen.add((entry.at.st_dev, entry.at.st_ino))
+                size = min(entry.at.st_size, entry.at.st_blocks * 512)
+                total, largest = total + size, max(largest, size)
+        return Facts(
+            engine="files",
+            server_version="",
+            client_version="",
+            database=escaped(self.root),
+            identity="",
+            bytes=total,
+            largest=largest,
+            empty=tree.empty(self.root),
+            warnings=() if there else (f"{self.root} is not there",),
+        )
+
+    def dump(self, folder: Path, jobs: int, watch: Watch) -> Contents:
+        """Raises AccessDenied when a file cannot be read, after looking at all; EmptyDump when there is nothing."""
+        self._there()
+        return dumping.dump(self.source.name, self.root, self.source.exclude, folder, watch)
+
+    def load(
+        self, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Collection[str] | None = None
+    ) -> Notes:
+        """`only` names files and folders as the manifest does. Refused when something is in the target."""
+        return loading.load(self.root, folder, contents, watch, only)
+
+    def contents(self, like: Contents | None = None) -> Contents:
+        """Where we may not give files away, those that are our own count as their owners': `like` tells them."""
+        self._there()
+        return loading.contents(self.source.name, self.root, self.source.exclude, like)
+
+    def checks(self) -> list[Check]:
+        return list(self._checked())
+
+    def _checked(self) -> Iterator[Check]:
+        try:
+            self._there()
+            unread = Unread(self.source.name, self.root)
+            files = 0
+            for entry in tree.walk(self.root, self.source.exclude, unread.told):
+                files += entry.file
+                if entry.file:
+                    unread.tries(entry.path)
+            yield Check(f"{self.root} is there, with {files} files", True)
+            unread.check()
+            yield Check("all of them can be read", True)
+        except KillickError as error:
+            yield Check(error.message, False, error.hint)
+
+    def _there(self) -> None:
+        if not os.path.isdir(self.root):  # noqa: PTH112  # names of any bytes
+            raise Unreachable(
+                f"source {self.source.name}: {self.root} is not a folder, or not there",
+                "mount the volume into killick's container at this path",
+            )
+
+
+def _path(source: Source) -> str:
+    """Raises SettingsError for a URL of another shape: file://data would name a host."""
+    parts = urlsplit(source.url)
+    path = os.fsdecode(unquote_to_bytes(parts.path))
+    if parts.netloc not in {"", "localhost"} or not path.startswith("/") or "\0" in path:
+        raise SettingsError(
+            f"source {source.name}: {source.url} does not name a folder of this machine: file:///absolute/path"
+        )
+    return os.path.normpath(path)
