@@ -14,6 +14,7 @@ from killick.codecs import AGE, Choice, decode, encode, encrypt
 from killick.contents import Contents
 from killick.engines import Engine, Facts
 from killick.errors import Corrupt, EmptyDump, KillickError, NoSpace
+from killick.figures import size
 from killick.manifest import Archive, Manifest
 from killick.stores import Store
 from killick.stream import Measure, measure, write_whole
@@ -51,15 +52,6 @@ def check_room(facts: Facts, recipe: Recipe, folder: Path, free: int) -> None:
             f"({size(facts.bytes)} of data, its largest table once more, the archive)",
             "give SCRATCH_DIR a larger volume",
         )
-
-
-def size(count: float) -> str:
-    """Bytes for a person: 49.1 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def save(

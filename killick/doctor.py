@@ -8,10 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from killick.archive import Recipe, size
+from killick.archive import Recipe
 from killick.codecs import missing_programs
 from killick.engines import Check, Source, connect
 from killick.errors import KillickError, NotFound, Taken
+from killick.figures import size
 from killick.limits import limits
 from killick.session import Session
 from killick.stores import Store

@@ -35,7 +35,8 @@ def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) 
                     unpack(tar, part)
                     bring.agreed(part / bring.MANIFEST, manifest)
                 else:
-                    with part.open("xb") as file:
+                    part.touch(mode=0o600)
+                    with part.open("wb") as file:
                         file.writelines(tar)
                     bring.agreed(_manifest_in(part, folder), manifest)
             part.replace(output)

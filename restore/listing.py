@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from killick import layout, records
-from killick.archive import size
 from killick.catalog import Backup, Catalog
 from killick.errors import KillickError
+from killick.figures import size
 from killick.find import find, until
 from killick.session import Session
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from killick import bring, records
-from killick.archive import size
 from killick.catalog import Backup
 from killick.contents import Contents
 from killick.engines import Engine, Facts, Source, connect
 from killick.errors import Corrupt, DatabaseMissing, NotFound, Refused, SettingsError
+from killick.figures import size
 from killick.manifest import Manifest
 from killick.session import Session
 from killick.settings import target

@@ -7,7 +7,7 @@ import hashlib
 from html import escape
 
 from killick import __version__
-from killick.observers.log import human
+from killick.figures import size
 from killick.state import SourceState, State
 from sidecar.health import judge, span
 
@@ -46,7 +46,7 @@ def _row(s: SourceState, now: float, stale: bool) -> str:
         f"{escape(s.source)}<br><small>{escape(s.engine)} {escape(s.server_version)}</small>",
         f"<span class={'bad' if stale else 'good'}>{_ago(s.last_success, now)}</span>{error}",
         _ago(v.verified_snapshot, now),
-        f"{human(s.archive_bytes)}<br><small>raw {human(s.raw_bytes)}</small>" if s.archive_bytes else "",
+        f"{size(s.archive_bytes)}<br><small>raw {size(s.raw_bytes)}</small>" if s.archive_bytes else "",
         f"<span class={'bad' if v.result == 'failed' else 'good'}>{verified}</span>",
         f"{v.restore_seconds:.0f} s" if v.restore_seconds else "",
         "<br>".join(f"{count} {escape(name)}" for name, count in s.backups.items() if count),

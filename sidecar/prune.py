@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from killick import layout
-from killick.archive import size
 from killick.errors import Refused
 from killick.events import Pruned, Swept, Warned
+from killick.figures import size
 from killick.lock import hold
 from killick.prune import prune as remove
 from killick.prune import prune_records

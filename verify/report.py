@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from killick import __version__, layout
-from killick.archive import size
 from killick.compare import Mismatch
+from killick.figures import size
 from killick.manifest import Manifest
 from killick.throwaway import Copy
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from killick import events, layout
+from killick.figures import size
 from killick.manifest import Manifest
 from killick.watch import Phases, Watch
 
@@ -87,8 +88,8 @@ def sentence(event: events.Event) -> str:
     """For a person at a terminal; "" for what the progress bar shows already."""
     match event:
         case events.BackupFinished(manifest=manifest, seconds=seconds):
-            size = f", {human(manifest.archive.bytes)}" if manifest.archive else ""
-            return f"✓ {event.source}: {manifest.id}{size}, {seconds:.1f} s"
+            stored = f", {size(manifest.archive.bytes)}" if manifest.archive else ""
+            return f"✓ {event.source}: {manifest.id}{stored}, {seconds:.1f} s"
         case events.BackupFailed():
             hint = f"\n  {event.hint}" if event.hint else ""
             return f"✗ {event.source}: {event.message} (while: {event.phase}){hint}"
@@ -104,14 +105,6 @@ def sentence(event: events.Event) -> str:
         case events.Warned():
             return f"! {event.source}: {event.message}"
     return ""
-
-
-def human(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _level(event: events.Event) -> str:
@@ -146,7 +139,7 @@ def progress(stream: TextIO, label: str = "") -> Iterator[Phases]:
             mine = task = bars.add_task(f"{label} {phase}".strip(), total=None, done="")
 
             def watch(done: int, total: int = 0, unit: str = "bytes") -> None:
-                shown = human(done) if unit == "bytes" else f"{done:,} {unit}"
+                shown = size(done) if unit == "bytes" else f"{done:,} {unit}"
                 bars.update(mine, completed=done, total=total or None, done=shown)
 
             return watch

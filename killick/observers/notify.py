@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from killick.events import BackupFailed, BackupFinished, Event, VerifyFinished
-from killick.observers.log import human
+from killick.figures import size
 
 
 class Notify:
@@ -30,8 +30,8 @@ def text(event: Event) -> tuple[str, str, str] | None:
         case BackupFinished(recovered=True):
             return "success", f"{name}: backups work again", event.manifest.id
         case BackupFinished(first=True):
-            size = human(event.manifest.archive.bytes) if event.manifest.archive else "no archive"
-            return "success", f"{name}: the first backup is made", f"{event.manifest.id}, {size}"
+            stored = size(event.manifest.archive.bytes) if event.manifest.archive else "no archive"
+            return "success", f"{name}: the first backup is made", f"{event.manifest.id}, {stored}"
         case VerifyFinished(result="failed"):
             return "failure", f"{name}: a backup cannot be restored", "\n".join((event.id, event.error, event.hint))
         case VerifyFinished(result="unverifiable"):

@@ -160,6 +160,7 @@ def test_people_are_told_what_matters_and_nothing_else(web: Listener) -> None:
     assert "no route to db" in told[0]["message"]
     assert "is it up?" in told[0]["message"]
     assert "shop/db" in told[0]["title"]
+    assert told[2]["message"] == "20261123T030000Z-db, 2.0 MB"
 
 
 def test_a_notification_that_did_not_go_out_is_an_error(

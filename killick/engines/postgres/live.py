@@ -15,8 +15,8 @@ from killick.engines.postgres.session import pinned
 from killick.engines.postgres.tally import Tally
 
 _BLIND = (
-    "views, rules, foreign tables and grants were compared by existence only:"
-    " Postgres {} writes them in another way than {}"
+    "views, rules, foreign tables and grants were compared by existence only: "
+    "Postgres {} writes them in another way than {}"
 )
 
 
