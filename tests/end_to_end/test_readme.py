@@ -151,6 +151,14 @@ def test_what_was_restored(composed: Run) -> None:
     assert composed("docker compose exec db psql -U shop -d copy -Atc 'SELECT sum(id) FROM orders'") == "6\n"
 
 
+def test_once(composed: Run) -> None:
+    """For somebody else's clock: a container of its own, beside the one that runs."""
+    before = composed("docker compose exec sidecar killick list --json")
+    composed(blocks("docs/schedule.md")["once"])
+    after = composed("docker compose exec sidecar killick list --json")
+    assert len(json.loads(after)) == len(json.loads(before)) + 1
+
+
 def test_metrics_and_pages(composed: Run) -> None:
     script = "import sys, urllib.request as u; print(u.urlopen('http://127.0.0.1:9187' + sys.argv[1]).read().decode())"
     for path, expected in {
