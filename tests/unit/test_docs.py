@@ -2,7 +2,8 @@
 
 import ast
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,23 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from killick import errors, schedule, settings
+from killick.catalog import Backup, Catalog, Evidence
 from killick.cli import EPILOG, program
+from killick.compare import Mismatch
+from killick.engines import Check
 from killick.engines.postgres.failures import _FAILURES
 from killick.manifest import Archive, Manifest
 from killick.observers import metrics
 from killick.observers.log import slug
+from killick.retention import Decision
 from killick.settings.variables import FAMILIES, FOREIGN, VARIABLES
 from killick.state import SourceState, State, Verification
+from restore.listing import entries
+from restore.restore import Result
+from sidecar import prune
+from sidecar.backup import Outcome
 from verify.outcome import _LACKING, _NOT_ITS_FAULT
-from verify.report import EXIT, LEVELS
+from verify.report import EXIT, LEVELS, Report
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -223,6 +232,32 @@ def test_every_json_is_told() -> None:
     told = {word.split()[0] for word in first_column("docs/operating.md", "JSON")}
     verbs = {name: verb for name, verb in program().commands.items() if not verb.hidden}
     assert told == {name for name, verb in verbs.items() if any("--json" in p.opts for p in verb.params)}
+
+
+def test_the_fields_of_every_json() -> None:
+    now = datetime(2026, 11, 23, 3, tzinfo=UTC)
+    seen = Backup("shop", "i", "db", now, manifest=True, evidence=(Evidence(now, "verify", "passed", 4),))
+    report = Report("shop", "i", now, "failed", 3, 4, mismatches=(Mismatch("t", "rows", "1", "2", 4),))
+    made: dict[str, Any] = {
+        "backup": Outcome("db", None, None, 0.0, 0).to_json(),
+        "list": entries(None, Catalog("shop", (replace(seen, older=True, manifest=False),)), "")[0],  # type: ignore[arg-type]
+        "restore": Result("i", "there", {}, 0, "").to_json(),
+        "verify": report.to_json(),
+        "prune": prune.to_json(Decision(seen, True, "newest")),
+        "doctor": asdict(Check("a", True)),
+    }
+    table = {quoted(row[0])[0].split()[0]: row[1] for row in rows(section("docs/operating.md", "JSON"))}
+    assert "evidence" in table.pop("show")
+    assert {verb: set(re.findall(r'"(\w+)"', cell)) for verb, cell in table.items()} == {
+        verb: _keys(document) for verb, document in made.items()
+    }
+
+
+def _keys(document: Any) -> set[str]:
+    """Those of a document and of what it holds."""
+    if isinstance(document, dict):
+        return set(document) | {key for value in document.values() for key in _keys(value)}
+    return {key for value in document for key in _keys(value)} if isinstance(document, list) else set()
 
 
 @each_page
