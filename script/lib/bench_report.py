@@ -134,12 +134,8 @@ def _row(told: str, usage: Usage) -> str:
 
 
 def _variants(f: Findings) -> Iterator[str]:
-    yield from (
-        "## Which lrzip",
-        "",
-        f"The same {f.sizes['raw'] / MB:.0f} MB of tar, one run each. Peak memory holds pages of mapped files too, which are given back.",
-        "",
-    )
+    yield from ("## Which lrzip", "", f"The same {f.sizes['raw'] / MB:.0f} MB of tar, one run each.")
+    yield from ("Peak memory holds pages of mapped files too, which are given back when memory is short.", "")
     yield from ("| | seconds | MB | peak MB | decoding s |", "|---|---|---|---|---|")
     for name, (encoding, size, decoding) in f.variants.items():
         yield (
