@@ -16,6 +16,7 @@ import click
 
 from killick import __version__
 from killick.errors import Aborted, KillickError, SettingsError, unforeseen
+from killick.throwaway import confine
 
 EPILOG = """\b
 Examples:
@@ -66,6 +67,8 @@ def _verbs(entry: EntryPoint) -> Sequence[click.Command]:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
+    if sys.platform == "linux":
+        confine.hide()  # a server that a dump was restored into must not read our secrets, though it be the same user
     try:
         with _signals():
             program().main(argv, prog_name="killick", standalone_mode=False)

@@ -92,15 +92,16 @@ class Scratch:
         """A folder of mode 0700, gone afterwards. Raises NoSpace where it cannot be made."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=_RUN, dir=self.root))
+            with self._alone():
+                folder = Path(tempfile.mkdtemp(prefix=_RUN, dir=self.root))
+                held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                fcntl.flock(held, fcntl.LOCK_EX)
         except OSError as error:
             raise NoSpace(
                 f"no scratch folder can be made in {self.root}: {error.strerror}",
                 f"make {self.root} writable for uid {os.getuid()}, or set SCRATCH_DIR",
             ) from None
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX)
             yield folder
         finally:
             with suppress(OSError):  # whatever is left is swept by the next run
@@ -109,19 +110,28 @@ class Scratch:
 
     def sweep(self) -> list[str]:
         """Removes what dead runs left; gives the names of their folders."""
-        swept = []
-        for folder in sorted(self.root.glob(f"{_RUN}*")) if self.root.is_dir() else []:
-            with suppress(OSError):
-                held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _force_remove(folder)
-                    swept.append(folder.name)
-                except BlockingIOError:
-                    continue
-                finally:
-                    os.close(held)
-        return swept
+        return [folder.name for folder in sorted(self.root.glob(f"{_RUN}*")) if self._swept(folder)]
+
+    def _swept(self, folder: Path) -> bool:
+        with suppress(OSError), self._alone():
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _force_remove(folder)
+                return True
+            finally:
+                os.close(held)
+        return False
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody sweeps a folder between its making and its being held."""
+        held = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(held)
 
     def free(self) -> int:
         """Bytes that may be written under the root."""

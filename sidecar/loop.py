@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn, Protocol
 
 from schedule import Scheduler
@@ -181,7 +180,7 @@ def verifies(settings: Settings) -> bool:
     if settings.verify.schedule.off or where == "off" or (settings.recipients and not settings.identity):
         return False
     servers = any(programs.installed(name) for name in ("postgres", "mongod"))
-    return where != "auto" or servers or Path("/var/run/docker.sock").exists()
+    return where != "auto" or servers
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -75,7 +75,7 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
     options = Options(
         scratch=given.scratch,
         level=given.verify.level if level is None else level,
-        where=where or given.verify.where,
+        where=where or given.verify.where.replace("off", "auto"),  # off: not by schedule; by hand it is wanted
         identity=given.identity,
         jobs=given.jobs,
         timeout=given.verify.timeout,

@@ -25,6 +25,7 @@ LEVELS = (
 """What each level proves; the rest of a sentence that begins with its number."""
 
 _RESTORING = ("download", "check", "decrypt", "decode", "restore")
+_THINGS = {"mongodb": ("collection", "document"), "files": ("file", "")}
 _SHOWN = 20  # differences that a person is shown; the record has them all
 
 
@@ -154,12 +155,13 @@ class Report:
         return f"{manifest.source} of {manifest.project} ({server}), its data of {manifest.snapshot}{stored}"
 
     def _compared(self) -> str:
-        things = "files" if self.manifest is not None and self.manifest.engine == "files" else "tables"
-        if not self.mismatches:
-            rows = f", {self.rows:,} rows" if things == "tables" else ""
-            data = f"{self.tables:,} {things}{rows}: every checksum is equal"
-            return data if self.level >= 4 else "the schema"
-        return f"{self.tables:,} {things}: {counted(len(self.mismatches), 'difference')}"
+        thing, row = _THINGS.get(self.manifest.engine if self.manifest else "", ("table", "row"))
+        things = counted(self.tables, thing)
+        if self.mismatches:
+            return f"{things}: {counted(len(self.mismatches), 'difference')}"
+        if self.level < 4:
+            return "the schema: all is equal"
+        return f"{things}{f', {counted(self.rows, row)}' if row else ''}: every checksum is equal"
 
 
 def counted(number: int, thing: str) -> str:

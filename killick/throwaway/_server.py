@@ -17,6 +17,7 @@ from killick.errors import CommandFailed, KillickError, Unreachable, Unverifiabl
 from killick.process import Command, Process, run, start
 from killick.programs import Program, installed, numbers
 from killick.throwaway import confine
+from killick.throwaway._orphans import ended
 from killick.throwaway._place import User, reachable
 
 _SYSTEM = (
@@ -144,7 +145,7 @@ def serving(
     cell: Cell, program: Program, argv: Sequence[str], ready: Callable[[], None], end: signal.Signals
 ) -> Iterator[Process]:
     """The server, once `ready` no longer raises Unreachable; `end` stops it with all its children."""
-    with start(cell.command(program, argv)) as process:
+    with ended(), start(cell.command(program, argv)) as process:
         try:
             _await(process, program, ready)
             yield process

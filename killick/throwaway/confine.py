@@ -101,13 +101,19 @@ def guards() -> Guards:
 @contextmanager
 def hidden() -> Iterator[None]:
     """Meanwhile nobody without root's rights can read our memory or environment, though they run as the same user."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = libc.prctl(_GET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    before = hide()
     try:
         yield
     finally:
-        libc.prctl(_SET_DUMPABLE, 1 if before == 1 else 0, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 1 if before == 1 else 0, 0, 0, 0)
+
+
+def hide() -> int:
+    """The same, until the process ends. Gives what it was before."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before: int = libc.prctl(_GET_DUMPABLE, 0, 0, 0, 0)
+    libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    return before
 
 
 def confine(policy: Policy) -> None:

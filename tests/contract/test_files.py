@@ -1,12 +1,14 @@
 """The files engine on real trees: what a folder holds comes back, byte for byte and mode for mode."""
 
 import hashlib
+import io
 import json
 import os
 import random
 import socket
 import stat
 import subprocess
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,6 +150,20 @@ def test_everything_comes_back(folder: Path, dump: Path, tmp_path: Path) -> None
     assert contents.notes == ()
 
 
+def test_stock_tar_finds_modes_and_owners_that_the_copy_has_not(folder: Path, dump: Path) -> None:
+    name = os.fsdecode(b"odd \xff \\ name")
+    (folder / name).write_text("x")
+    (folder / name).chmod(0o440)
+    os.utime(folder / name, ns=(1, 5_000_000_007))
+    folder.chmod(0o751)
+    contents = files(folder).dump(dump, 1, unwatched)
+    packed = b"".join(tar.pack(dump, ("first", b""), tar.attributes_of(contents)))
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        member = archive.getmember(f"files/{name}")
+        assert (member.mode, member.mtime, member.uid) == (0o440, 5.000000007, os.geteuid())
+        assert archive.getmember("files").mode == 0o751
+
+
 @root_only
 def test_a_restore_without_rights_keeps_all_but_the_owners(folder: Path, dump: Path, tmp_path: Path) -> None:
     hard_tree(folder)
@@ -227,8 +243,9 @@ def test_every_damage_is_seen(folder: Path, damage: str) -> None:
 @root_only
 def test_an_owner_that_changed_is_seen(folder: Path) -> None:
     (folder / "one").touch()
-    before = files(folder).contents()
     os.chown(folder / "one", 77, 0)
+    before = files(folder).contents()
+    os.chown(folder / "one", 0, 0)
     assert files(folder).contents(before).groups != before.groups
 
 
@@ -291,6 +308,7 @@ def test_unreadable_files_fail_the_source_with_the_cure(folder: Path, dump: Path
     for i in range(8):
         (folder / f"f{i}").write_text("x")
         (folder / f"f{i}").chmod(0o000)
+    (folder / "last").touch()
     (folder / "shut").mkdir()
     (folder / "shut").chmod(0o000)
     with as_nobody(folder, dump):
@@ -298,6 +316,7 @@ def test_unreadable_files_fail_the_source_with_the_cure(folder: Path, dump: Path
             files(folder).dump(dump, 1, unwatched)
         assert "cap_add: [DAC_READ_SEARCH]" in caught.value.hint
         assert "EXCLUDE_MEDIA" in caught.value.hint
+        assert not (dump / "files/last").exists()
         check = files(folder).checks()[-1]
         assert not check.ok
         assert "DAC_READ_SEARCH" in check.cure
@@ -332,14 +351,20 @@ def test_a_file_that_vanishes_is_told(folder: Path, dump: Path) -> None:
     (folder / "a").write_bytes(bytes(9 << 20))
     (folder / "b").write_text("b")
     (folder / "c").write_text("c")
+    (folder / "d").write_text("d")
 
     def delete(done: int, total: int = 0, unit: str = "bytes") -> None:
         (folder / "b").unlink(missing_ok=True)
         (folder / "c").unlink(missing_ok=True)
         (folder / "c").symlink_to("/etc/passwd")
+        (folder / "d").unlink(missing_ok=True)
+        os.mkfifo(folder / "d")
 
     contents = files(folder).dump(dump, 1, delete)
-    assert contents.notes == ("2 files were deleted before they were read: b, c",)
+    assert contents.notes == (
+        "2 files were deleted before they were read: b, c",
+        "1 files are sockets, pipes or devices, and are left out: d",
+    )
     assert set(contents.tables) == {"a"}
 
 

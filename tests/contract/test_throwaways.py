@@ -1,6 +1,7 @@
 """What every kind of throwaway promises, for every engine that it has servers for. A new kind is tested unasked."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from killick.errors import AccessDenied, DatabaseMissing, Unverifiable
 from killick.manifest import Manifest
 from killick.throwaway import Copy, sweep
 from killick.watch import unwatched
+from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
 
 KINDS = throwaway.modules()
@@ -52,15 +54,22 @@ def case(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 
 @pytest.fixture
-def sample(case: tuple[str, str], postgres16: Postgres, tmp_path: Path) -> Sample:
+def sample(case: tuple[str, str], request: pytest.FixtureRequest, tmp_path: Path) -> Sample:
     folder = tmp_path / "dump"
     folder.mkdir()
     match case[1]:
         case "postgres":
+            postgres16: Postgres = request.getfixturevalue("postgres16")
             name = f"throwaway{time.monotonic_ns()}"
             url = postgres16.create(name)
             postgres16.execute("CREATE TABLE t AS SELECT g AS id, md5(g::text) FROM generate_series(1, 100) g", name)
             return Sample(Source("x", url), folder)
+        case "mongodb":
+            server: Mongod = request.getfixturevalue("mongod")
+            name = f"throwaway{time.monotonic_ns()}"
+            with server.client() as client:
+                client[name].t.insert_many([{"n": n} for n in range(100)])
+            return Sample(Source("x", without_password(server.url(name)), server.password), folder)
         case "files":
             there = tmp_path / "there"
             (there / "inner").mkdir(parents=True)
@@ -68,6 +77,10 @@ def sample(case: tuple[str, str], postgres16: Postgres, tmp_path: Path) -> Sampl
             return Sample(Source("x", f"file://{there}"), folder)
         case other:
             pytest.fail(f"this suite needs a sample for {other}")
+
+
+def without_password(url: str) -> str:
+    return re.sub(r"(//[^:]*):[^@]*@", r"\1@", url)
 
 
 @pytest.fixture
@@ -235,3 +248,19 @@ def test_nobody_can_wait_for_us_with_a_link(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(_place, "_roots", lambda _scratch: [theirs, tmp_path / "link", ours])
     monkeypatch.setattr(_place, "reachable", lambda _path, _who: True)
     assert _place._root(tmp_path, _place.user()) == ours
+
+
+def test_programs_that_the_servers_user_cannot_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when they lie below root's home. As an ordinary user they are tried, and this one is no server."""
+    programs = tmp_path / "closed"
+    programs.mkdir(0o700)
+    (programs / "postgres").write_text("#!/bin/sh\necho postgres 99.1\n")
+    (programs / "postgres").chmod(0o755)
+    monkeypatch.setenv("PROGRAMS", str(programs))
+    expected = "cannot be run by user" if os.geteuid() == 0 else "does not start"
+    with (
+        pytest.raises(Unverifiable, match=expected) as told,
+        throwaway.throwaway(manifest("postgres", "99.1", "x"), tmp_path / "scratch", "process"),
+    ):
+        pass
+    assert told.value.hint

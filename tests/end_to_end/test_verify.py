@@ -25,6 +25,7 @@ from killick.throwaway import Copy
 from killick.watch import Phases
 from tests.end_to_end.backups import PROJECT, Backups
 from tests.lab import Missing
+from tests.lab.mongod import Mongod
 from tests.lab.ordinary import ordinary
 from tests.lab.postgres import Postgres
 from verify.report import Report
@@ -325,6 +326,30 @@ def test_damaged_files(uploads: Path, tmp_path: Path, options: Options, damage: 
     report = verified(backups, id, options)
     assert report.result == "failed", report.text()
     assert report.failed_level in levels, report.text()
+
+
+def test_mongodb(mongo_set: Mongod, tmp_path: Path, options: Options) -> None:
+    """Sound, then under the manifest of other data: one document changed, one missing, an index missing."""
+    backups = Backups(tmp_path / "store")
+    source = Source("db", re.sub(r":[^:@/]*@", "@", mongo_set.url()), mongo_set.password)
+    with mongo_set.client() as client:
+        orders = client[f"verify{time.monotonic_ns()}"].orders
+        orders.insert_many([{"_id": n, "said": CANARY} for n in range(100)])
+        orders.create_index("said")
+        sound = backups.make(source, 0)
+        orders.update_one({"_id": 7}, {"$set": {"said": "else"}})
+        changed = backups.make(source, 1)
+        orders.delete_one({"_id": 7})
+        missing = backups.make(source, 2)
+        client.drop_database(orders.database.name)
+    report = verified(backups, sound, options)
+    assert told(report) == ("passed", 4, None), report.text()
+    assert "100 documents" in report.text() or report.rows > 100
+    for other in (changed, missing):
+        backups.take_dump(sound, other)
+        report = verified(backups, sound, options)
+        assert report.result == "failed", report.text()
+        assert report.failed_level in {2, 4}, "the load of MongoDB compares what it counted"
 
 
 def unverifiable(report: Report, reason: str) -> None:

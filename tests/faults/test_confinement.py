@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -236,6 +237,30 @@ def test_as_an_ordinary_user(postgres16: Postgres, programs_path: str, tmp_path:
         assert found["loot"] == ["ran"]
         assert target.reached == []
         assert found["user"] == pwd.getpwuid(NOBODY if os.geteuid() == 0 else os.geteuid()).pw_name
+
+
+def test_what_a_dump_leaves_running_ends_with_the_throwaway(tmp_path: Path) -> None:
+    import psycopg2
+
+    record = Manifest("20260101T000000Z-x", "p", "x", "postgres", "", "", "", "16.1", "", "", "postgres", None)
+    ours = subprocess.Popen(["sleep", "300"])
+    try:
+        with throwaway.throwaway(record, tmp_path, "process") as copy:
+            host = parse_qs(urlsplit(copy.source.url).query)["host"][0]
+            at = psycopg2.connect(host=host, user="postgres", password=copy.source.password, dbname="postgres")
+            with at.cursor() as cursor:
+                cursor.execute("CREATE TABLE t (pid text)")
+                daemon = "setsid sh -c 'sleep 300 & echo $$; echo $!; wait' >pids & sleep 1; cat pids"
+                cursor.execute("COPY t FROM PROGRAM %s", (f"cd ../tmp; {daemon}",))
+                cursor.execute("SELECT pid FROM t")
+                left = [int(pid) for (pid,) in cursor.fetchall()]
+            at.close()
+            assert [Path(f"/proc/{pid}").exists() for pid in left] == [True, True]
+        assert [Path(f"/proc/{pid}").exists() for pid in left] == [False, False]
+        assert ours.poll() is None, "our own children are let be"
+    finally:
+        ours.kill()
+        ours.wait()
 
 
 def test_killick_itself_is_hidden(tmp_path: Path, user: Ordinary) -> None:

@@ -27,6 +27,19 @@ def tools() -> Path:
     return folder(f"mongo-tools-{TOOLS_VERSION}-{digest(*pins)}", _build)
 
 
+def servers() -> Path:
+    """The folder of mongod, laid out as killick looks for servers: what the machine lacks is in server-lib beside."""
+    program = WHEEL.folder() / "fiftyone/db/bin/mongod"
+
+    def fill(place: Path) -> None:
+        (place / "bin").mkdir()
+        (place / "bin/mongod").symlink_to(program)
+        if libraries := _missing_libraries(program):
+            (place / "server-lib").symlink_to(libraries)
+
+    return folder(f"mongod-{digest(str(program))}", fill) / "bin"
+
+
 def _build(place: Path) -> None:
     work = place / "work"
     shutil.copytree(TOOLS, work)

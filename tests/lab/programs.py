@@ -12,7 +12,7 @@ def programs_path(*, mongo: bool = True) -> str:
     """
     folders: list[Path] = [postgres.programs(major) for major in postgres.majors()]
     if mongo:
-        folders.append(mongod.tools())
+        folders += [mongod.tools(), mongod.servers()]
     codecs = debian.programs(**debian.CODECS)
     if codecs is not None:
         folders.append(codecs)

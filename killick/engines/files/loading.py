@@ -1,4 +1,8 @@
-"""A dump into a folder, and what a folder holds. Nothing is ever written through a link: links are made last."""
+"""A dump into a folder, and what a folder holds.
+
+Nothing is ever written through a link: the target was empty, no link of the dump is followed, and every file and
+folder is made anew.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +88,6 @@ def _copied(source: str, root: str, only: Collection[str] | None, watch: Watch) 
     """Everything without its rights and times; gives each path with those that it has in the dump's folder."""
     os.makedirs(root, mode=0o700, exist_ok=True)  # noqa: PTH103  # names of any bytes, as everywhere here
     made: list[tuple[str, str]] = []
-    links: list[str] = []
     first: dict[tuple[int, int], str] = {}
     done = 0
     for entry in tree.walk(source):
@@ -93,7 +96,7 @@ def _copied(source: str, root: str, only: Collection[str] | None, watch: Watch) 
             continue
         made.append((entry.path, attributes(entry.at)))
         if entry.link:
-            links.append(entry.path)
+            os.symlink(os.readlink(tree.joined(source, entry.path)), place)  # noqa: PTH115, PTH211
         elif entry.folder and entry.path != ".":
             os.mkdir(place, 0o700)  # noqa: PTH102
         elif entry.file:
@@ -107,8 +110,6 @@ def _copied(source: str, root: str, only: Collection[str] | None, watch: Watch) 
             finally:
                 os.close(file)
             watch(done)
-    for path in links:
-        os.symlink(os.readlink(tree.joined(source, path)), tree.joined(root, path))  # noqa: PTH115, PTH211
     return made
 
 

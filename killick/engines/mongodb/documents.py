@@ -11,7 +11,7 @@ import xxhash
 from killick.contents import Table
 from killick.errors import EmptyDump
 
-_CHUNK = 8 << 20
+_CHUNK = 1 << 20
 _MASK = (1 << 128) - 1
 _LENGTH = struct.Struct("<i").unpack_from
 

@@ -93,7 +93,7 @@ def _of_one_moment(server: Server, out: Path, dumped: list[left.Dumped]) -> Cont
         if not collection.view and key in files and (key not in tables or key in unknown):
             table = files[key].table()
             if key in unknown:
-                unknown[key] = str(table.rows)
+                unknown[key] = told(table)
             else:
                 tables[key] = table
     if unknown:
@@ -109,6 +109,11 @@ def _of_one_moment(server: Server, out: Path, dumped: list[left.Dumped]) -> Cont
         notes=tuple(notes),
         snapshot=touched.moment,
     )
+
+
+def told(table: Table) -> str:
+    """How the documents of a collection that was not read as of the moment stand among what is loose."""
+    return f"{table.rows} {table.checksum}"
 
 
 def _without_metadata(out: Path, dumped: Iterable[left.Dumped], after: Mapping[str, Size]) -> list[str]:

@@ -11,6 +11,7 @@ from killick.contents import Contents
 from killick.engines import Notes
 from killick.engines.mongodb import folder as left
 from killick.engines.mongodb import oplog, tools
+from killick.engines.mongodb.dumping import told
 from killick.engines.mongodb.server import Server
 from killick.engines.mongodb.structure import skipped
 from killick.errors import NotFound, Refused, RestoreError
@@ -88,10 +89,10 @@ def _renaming(source: str, target: str, name: str = "") -> tuple[str, ...]:
     return f"--nsFrom={source}.{which}", f"--nsTo={target}.{which}"
 
 
-def _compare(server: Server, dumped: Iterable[left.Dumped], names: Mapping[str, str]) -> None:
-    """The documents of these collections against the folder's, before the oplog changes them."""
+def _compare(server: Server, dumped: Iterable[left.Dumped], expected: Mapping[str, str]) -> None:
+    """The documents of these collections against what was dumped, before the oplog changes them."""
     live = {c.key: c for c in server.collections()}
     for one in dumped:
         key = one.collection.key
-        if key in names and (key not in live or server.table(live[key]) != one.table()):
-            raise RestoreError(f"{key} does not hold what was dumped", "killick verify tells more")
+        if key in expected and (key not in live or told(server.table(live[key])) != expected[key]):
+            raise RestoreError(f"{key} does not hold what was dumped", "restore the backup before it")

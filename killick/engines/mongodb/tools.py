@@ -127,8 +127,10 @@ def _told(error: CommandFailed, address: Address) -> KillickError:
             f"MongoDB at {address.host} does not let the user do this: {_last(said)}",
             "give the user the role backup (to restore: restore, and for a replay of the oplog also root) on admin",
         )
-    if "server selection" in said or "could not connect" in said:
-        return Unreachable(f"MongoDB at {address.host} cannot be reached by {error.program}", "is it still running?")
+    if any(sign in said for sign in ("server selection", "could not connect", "socket was unexpectedly closed")):
+        return Unreachable(
+            f"MongoDB at {address.host} cannot be reached by {error.program}, or went away", "is it still running?"
+        )
     if "error calling Write" in said and "space" in said:
         return NoSpace(f"{error.program}: no space left", "free some space, or point SCRATCH_DIR elsewhere")
     return CommandFailed(error.program, error.status, said, message=f"{error.program} failed: {_last(said)}")
