@@ -93,7 +93,7 @@ def save(
         _upload(store, key, stored_path, whole, path, archive, recipe, watch)
         with _withdrawn_on_error(store, key):
             still_ours()
-            outer = replace(inner.outer(archive), finished=_now(), seconds=dict(phases.seconds))
+            outer = replace(inner.outer(archive), finished=_now(), seconds=phases.so_far())
             beside = folder / MANIFEST
             write_whole(beside, outer.dumps().encode())
             place = layout.manifest(draft.project, draft.id)

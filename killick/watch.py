@@ -28,12 +28,18 @@ class Phases:
     ended: Callable[[str, float], None] = lambda _phase, _seconds: None
     seconds: dict[str, float] = field(default_factory=dict)
     current: str = ""
+    _began: float = 0.0
+
+    def so_far(self) -> dict[str, float]:
+        """Asked inside a phase: the seconds of those that ended, and of this one until now."""
+        took = time.monotonic() - self._began
+        return {**self.seconds, self.current: round(self.seconds.get(self.current, 0.0) + took, 3)}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Watch]:
         """Times what happens inside. A phase entered twice adds up; `current` stays after a failure, for the report."""
         self.current = name
-        start = time.monotonic()
+        start = self._began = time.monotonic()
         try:
             yield self.began(name)
         finally:

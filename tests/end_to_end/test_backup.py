@@ -36,6 +36,7 @@ def test_a_backup_and_all_that_tells_of_it(project: Project, postgres16: Postgre
     assert shown["contents"]["tables"]["public.orders"]["rows"] == 5000
     assert shown["archive"]["key"] == f"shop/{id}.tar.zst"
     assert [e["kind"] for e in shown["evidence"]] == ["backup"]
+    assert list(shown["seconds"]) == ["connect", "dump", "compress", "store"]
     assert "public.orders" in project.run("show").out
     assert project.at_rest()
 

@@ -1,0 +1,101 @@
+"""`script/bench`: runs the cases in alternation, takes medians, writes docs/performance.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from script.lib import bench_memory, bench_report
+from script.lib.bench_cases import VARIANTS, Bench, rounds
+from script.lib.bench_report import Findings
+from script.lib.project import MAJOR, ROOT, Project, folder, project
+from script.lib.usage import Failed, Usage, typical
+from tests.lab import Missing, packages
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="script/bench", description="Measures killick, writes docs/performance.md.")
+    parser.add_argument("--rounds", type=int, default=3, help="of each case, in alternation; the median counts")
+    parser.add_argument("--rows", type=int, default=3_200_000, help="of Debian's file list; 3.2 million are 320 MB")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs/performance.md")
+    options = parser.parse_args()
+    try:
+        with folder() as place, project(place) as made:
+            findings = measure(made, place, options.rows, options.rounds)
+    except (Missing, Failed) as error:
+        print(f"script/bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left running, and nothing was written.")
+        return 130
+    options.output.write_text(bench_report.page(findings, options.output.with_suffix(".svg").name))
+    options.output.with_suffix(".svg").write_text(bench_report.drawing(findings))
+    print(f"Written: {options.output}")
+    return 0
+
+
+def measure(made: Project, place: Path, rows: int, count: int) -> Findings:
+    say(f"Loading {rows:,} rows of Debian's package indexes into Postgres {MAJOR} …")
+    connection = made.postgres.connect("shop")
+    loaded = sum(packages.load(connection, rows).values())
+    connection.close()
+    bench = Bench(made, place)
+    found: dict[str, list[Usage]] = defaultdict(list)
+    evidence = []
+    for number in range(1, count + 1):
+        for name, case in rounds(bench).items():
+            found[name].append(case())
+            say(f"round {number} of {count}: {name:<12} {found[name][-1].seconds:7.2f} s")
+            if name == "backup off":
+                evidence.append(bench_memory.phases(bench)["dump"])
+    variants = {}
+    for name, flags in VARIANTS.items():
+        variants[name] = (bench.variant(name, flags), bench.sizes[name], bench.decode_variant())
+        say(f"{name:<32} {variants[name][0].seconds:7.2f} s, {bench.sizes[name] / 1e6:.1f} MB")
+    older = bench.older_scripts()
+    say(f"the older scripts' pipeline      {older.seconds:7.2f} s")
+    bench.sizes["archive"] = archive_size(made)
+    growth = []
+    for part in (rows // 100, rows // 10, rows):
+        took, phases = bench_memory.at_size(bench, part)
+        growth.append((part, took, phases))
+        say(f"backup of {part:>9,} rows        {took.seconds:7.2f} s, Python {took.peak('python'):.0f} MB")
+    idle = bench_memory.idle(bench)
+    try:
+        confined = bench_memory.confined(bench)
+    except Failed as error:
+        confined = f"FAILED: {error}"
+    return Findings(
+        rows=loaded,
+        rounds=count,
+        usage={name: typical(several) for name, several in found.items()},
+        dump_phase=median(evidence),
+        sizes=bench.sizes,
+        variants=variants,
+        older=older,
+        growth=growth,
+        idle=idle,
+        confined=confined,
+        load=os.getloadavg()[2],
+        day=time.strftime("%Y-%m-%d"),
+    )
+
+
+def archive_size(made: Project) -> int:
+    """Of the newest archive that killick stored with its default codec."""
+    client = made.s3.client()
+    listed = client.list_objects_v2(Bucket="backups", Prefix="shop/")["Contents"]
+    return int(max((o for o in listed if o["Key"].endswith(".tar.lrz")), key=lambda o: o["Key"])["Size"])
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
