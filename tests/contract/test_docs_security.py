@@ -76,7 +76,12 @@ def test_the_backup_role(project: Project, server: Postgres) -> None:
     project.back_up()
 
     role = server.url("shop", user="killick", password=PASSWORD)
-    for write in ("DELETE FROM orders", "SELECT lo_unlink(4711)", "CREATE TABLE x ()", "SELECT nextval('stock.numbers')"):
+    for write in (
+        "DELETE FROM orders",
+        "SELECT lo_unlink(4711)",
+        "CREATE TABLE x ()",
+        "SELECT nextval('stock.numbers')",
+    ):
         with pytest.raises(Exception, match="permission denied|read-only transaction"):
             _as(role, write)
 
@@ -119,7 +124,8 @@ def _as(url: str, statement: str) -> None:
 def _create(server: Mongod, block: str) -> None:
     """What mongosh would do with it: the driver has no JavaScript."""
     match = re.fullmatch(
-        r'db\.getSiblingDB\("(\w+)"\)\.createUser\(\{user: "(\w+)", pwd: passwordPrompt\(\), roles: (\[.*\])\}\)\n', block
+        r'db\.getSiblingDB\("(\w+)"\)\.createUser\(\{user: "(\w+)", pwd: passwordPrompt\(\), roles: (\[.*\])\}\)\n',
+        block,
     )
     assert match, block
     with server.client() as client:

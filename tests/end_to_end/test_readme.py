@@ -254,7 +254,7 @@ ORDERS = "SELECT count(*), sum(total), count(distinct customer) FROM orders"
 def dumped(project: Project, postgres16: Postgres, database: str) -> Iterator[list[Path]]:
     owner = f"owner of {database}"
     postgres16.execute(f'CREATE ROLE "{owner}"')
-    postgres16.execute(f'ALTER TABLE orders OWNER TO "{owner}"; SELECT lo_from_bytea(4711, \'anchor\')', database)
+    postgres16.execute(f"ALTER TABLE orders OWNER TO \"{owner}\"; SELECT lo_from_bytea(4711, 'anchor')", database)
     yield stored(project, "db", f"{STAMP}-db")
     postgres16.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
     postgres16.execute(f'DROP ROLE "{owner}"')
