@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import docker
 from tests.lab.server import NOBODY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,10 +40,10 @@ def clone_of_nobody() -> Iterator[Path]:
         shutil.rmtree(home)
 
 
-def told(script: Path, *prefix: str, home: Path | None = None) -> str:
+def told(*argv: str | Path, home: Path | None = None) -> str:
     env = {**os.environ, **({"HOME": str(home)} if home else {})}
     env.pop("XDG_CACHE_HOME", None)
-    done = subprocess.run([*prefix, script], env=env, cwd="/", capture_output=True, text=True)
+    done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout
 
@@ -56,5 +57,25 @@ def test_every_step_is_as_promised() -> None:
 @pytest.mark.slow  # it makes a venv and fetches every program anew
 def test_an_ordinary_user_sees_the_same(clone_of_nobody: Path) -> None:
     prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    output = told(clone_of_nobody / "killick/script/demo", *prefix, home=clone_of_nobody)
+    output = told(*prefix, clone_of_nobody / "killick/script/demo", home=clone_of_nobody)
     assert [words for words in SAYS if words not in output] == []
+
+
+@pytest.fixture
+def engine() -> None:
+    docker.engine()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_the_composed_project_does_the_same() -> None:
+    output = told(ROOT / "script/demo", "--compose")
+    assert "✓ Postgres, MongoDB and uploads are in S3 without a word said" in output
+    assert "✓ the restored copy is equal to the original, by SQL" in output
+
+
+def test_compose_without_an_engine_is_told_apart(tmp_path: Path) -> None:
+    env = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nobody"}
+    done = subprocess.run([ROOT / "script/demo", "--compose"], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no Docker engine answers" in done.stderr or "no docker here" in done.stderr
