@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 STAMP = "%Y%m%dT%H%M%SZ"
 _ID = r"(?P<stamp>\d{8}T\d{6}Z)-(?P<source>[a-z0-9][a-z0-9_]*)"
 _KEY = re.compile(
-    rf"{_ID}\.(?:(?P<archive>tar(?:\.[a-z0-9]+)*)|(?P<manifest>json)"
+    rf"{_ID}\.(?:(?P<archive>tar(?:\.[a-z0-9]+)?(?:\.age)?)|(?P<manifest>json)"
     r"|failed-(?P<failed>[a-z0-9-]+)\.json"
     r"|evidence/(?P<when>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)-(?P<result>[a-z]+)-(?P<level>\d)\.json)"
 )

@@ -30,10 +30,8 @@ def prune(
         if decision.keep:
             continue
         with _allowed(backup.id):
-            if backup.archive:
-                will_remove(backup.archive)
             try:
-                records.delete(store, backup)
+                records.delete(store, backup, will_remove)
             except NotFound:
                 continue  # another run's prune was quicker
             records.record(store, backup.project, backup.id, now, "prune", "passed", 0, {"reason": decision.reason})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from killick import layout
 from killick import manifest as manifests
 from killick.catalog import Backup
-from killick.errors import Corrupt, NotFound, StoreError, Taken
+from killick.errors import Corrupt, KillickError, NotFound, StoreError, Taken
 from killick.manifest import Manifest
 from killick.stores import Store, get_bytes, put_bytes, put_json
 
@@ -64,20 +64,34 @@ def attempt_failed(store: Store, project: str, id: str, kind: str, data: Mapping
         put_json(store, layout.failed(project, id, kind), data, if_absent=True)
 
 
-def delete(store: Store, backup: Backup) -> None:
+def delete(store: Store, backup: Backup, will_remove: Callable[[str], None] = lambda _key: None) -> None:
     """The manifest first, so that an archive which is being deleted is none already; the evidence stays.
 
-    Whole or nothing: when the archive cannot be deleted, the manifest is put back.
+    `will_remove` is told the archive's key before anything goes. Whole or nothing: when the archive cannot be
+    deleted, the manifest is put back.
     """
     key = layout.manifest(backup.project, backup.id)
     try:
         text = get_bytes(store, key)
     except NotFound:
         raise NotFound(f"{backup.id} is not there any more", "somebody else pruned it") from None
+    archive = _archive(text, backup) or backup.archive
+    if archive:
+        will_remove(archive)
     store.delete(key)
     try:
-        if backup.archive:
-            store.delete(backup.archive)
+        if archive:
+            store.delete(archive)
     except StoreError:
         put_bytes(store, key, text, if_absent=True)
         raise
+
+
+def _archive(text: bytes, backup: Backup) -> str:
+    """The archive of its own that the manifest names, or "": one that only looks like it may be a stranger's copy."""
+    with suppress(KillickError):
+        archive = manifests.loads(text, backup.id).archive
+        named = layout.parse(backup.project, archive.key) if archive else None
+        if archive and named and (named.id, named.part) == (backup.id, "archive"):
+            return archive.key
+    return ""

@@ -109,7 +109,10 @@ def test_not_found(project: Project) -> None:
 def test_retention(project: Project) -> None:
     ids = [project.back_up() for _ in range(4)]
     few = {"KEEP_LAST": "2", "KEEP_DAILY": "0", "KEEP_WEEKLY": "0", "KEEP_MONTHLY": "0"}
-    (Path(project.environment["STORE"].removeprefix("file://")) / "shop" / "notes.txt").write_text("mine")
+    folder = Path(project.environment["STORE"].removeprefix("file://")) / "shop"
+    mine = {"notes.txt", f"{ids[0]}.tar.zst.sha256", f"{ids[1]}.tar.zzz"}
+    for name in mine:
+        (folder / name).write_text("mine")
     before = project.stored()
     table = project.run("prune", "--dry-run", **few).out
     assert f"drop  {ids[0]}" in table
@@ -117,7 +120,8 @@ def test_retention(project: Project) -> None:
     assert project.stored() == before
     project.run("prune", **few)
     assert [b.id for b in project.catalog().backups] == ids[:1:-1]
-    assert "shop/notes.txt" in project.stored()
+    assert {f"shop/{name}" for name in mine} < set(project.stored())
+    assert not {f"shop/{id}.tar.zst" for id in ids[:2]} & set(project.stored())
     assert "PRUNE=off" in project.run("prune", expect=5, PRUNE="off").err
 
 

@@ -73,6 +73,12 @@ def test_what_is_no_backup_is_told_apart() -> None:
     assert [(x.source, x.generation) for x in found.locks] == [("db", 12)]
 
 
+def test_what_somebody_laid_beside_an_archive_is_not_taken_for_it() -> None:
+    key = "app/20261123T030000Z-db.tar.lrz"
+    (backup,) = scan(key, f"{key}.bak", f"{key}.sha256", f"{key}.age.sig", key.replace("tar.lrz", "json")).backups
+    assert (backup.archive, backup.bytes) == (key, 100)
+
+
 def test_siblings_are_not_confused() -> None:
     found = scan("app/20261123T030000Z-app_staging.json", "app/20261122T030000Z-app.json")
     assert find(found, source="app").id == "20261122T030000Z-app"

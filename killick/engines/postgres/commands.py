@@ -30,7 +30,10 @@ class Client:
     def major(self) -> int:
         return self.program.major
 
-    def dump(self, address: Address, folder: Path, jobs: int, snapshot: str, flags: Iterable[str] = ()) -> Command:
+    def dump(
+        self, address: Address, folder: Path, jobs: int, snapshot: str, encoding: str, flags: Iterable[str] = ()
+    ) -> Command:
+        """`encoding` is the database's own: a client_encoding that the database or the role sets would alter rows."""
         return self._command(
             "pg_dump",
             address,
@@ -38,6 +41,7 @@ class Client:
             "--compress=0",
             f"--jobs={jobs}",
             f"--snapshot={snapshot}",
+            f"--encoding={encoding}",
             f"--lock-wait-timeout={LOCK_WAIT}",
             "--no-sync",
             *flags,
@@ -45,12 +49,13 @@ class Client:
             f"--dbname={address.conninfo()}",
         )
 
-    def dump_schema(self, address: Address) -> Command:
+    def dump_schema(self, address: Address, encoding: str) -> Command:
         return self._command(
             "pg_dump",
             address,
             "--schema-only",
             "--no-tablespaces",
+            f"--encoding={encoding}",
             f"--lock-wait-timeout={LOCK_WAIT}",
             f"--dbname={address.conninfo()}",
         )

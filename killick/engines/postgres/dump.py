@@ -50,7 +50,7 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
         values = catalog.sequence_values(session, frozen.numbers)  # before pg_dump reads them: its are not lower
         dumped = address if hexadecimal else address.saying("-c bytea_output=hex")
         flags = ("--no-unlogged-table-data",) if session.value("SELECT pg_catalog.pg_is_in_recovery()") else ()
-        command = client.dump(dumped, folder, jobs, frozen.snapshot, flags)
+        command = client.dump(dumped, folder, jobs, frozen.snapshot, session.encoding, flags)
         with process.start(command) as running:
             told = _progress(folder, frozen, running, watch)
             measured = inventory.measure(session, frozen.tables, frozen.numbers, evidence == "server", told)

@@ -39,7 +39,7 @@ def contents(address: Address, evidence: str, like: Contents | None) -> Contents
         measured = inventory.measure(session, tables, frozen.numbers, server, lambda _done: None, every=False)
         groups, loose, notes = inventory.taken(session)
         named = cluster.role_names(session, cluster.named(session))
-        text = schema.fingerprint(client.dump_schema(address))
+        text = schema.fingerprint(client.dump_schema(address, session.encoding))
         loose["versions"] = inventory.versions(session, client)
         if versions and versions.get("server") != str(session.major):
             text = schema.of_another_major(text, theirs.groups)

@@ -133,6 +133,20 @@ def test_other_encodings(pair: Pair, tmp_path: Path, encoding: str) -> None:
     assert copy.facts().details["encoding"] == encoding
 
 
+def test_a_client_encoding_that_the_database_sets_alters_nothing(pair: Pair, tmp_path: Path) -> None:
+    pair.source.create("latin")
+    script(
+        pair.source,
+        "latin",
+        "CREATE TABLE \"é\" AS SELECT 'é🎈' AS t; CREATE FUNCTION f() RETURNS text LANGUAGE sql AS 'SELECT ''🎈''';"
+        " ALTER DATABASE latin SET client_encoding = 'LATIN1'",
+    )
+    saved = backup(engine(pair.source, "latin"), tmp_path)
+    copy = engine(pair.other, "latin")
+    copy.load(tmp_path, 1, saved.contents, unwatched)
+    assert compare(saved.contents, copy.contents(saved.contents)) == []
+
+
 def test_backups_under_writes_are_sound(pair: Pair, tmp_path: Path) -> None:
     """Rows are inserted, changed, deleted, truncated; tables and sequences come and go; nothing is said to differ."""
     pair.source.create("busy")
