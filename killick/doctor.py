@@ -121,7 +121,15 @@ def check_host(scratch: Scratch, recipe: Recipe, zone: ZoneInfo) -> Iterator[Che
 
 
 def examine(session: Session) -> Iterator[Check]:
-    """Everything that a run of the sidecar needs. Settings that are wrong never get here: they are told all at once."""
+    """Everything that a run of the sidecar needs; what is well has no cure.
+
+    Settings that are wrong never get here: they are told all at once.
+    """
+    for check in _examine(session):
+        yield Check(check.what, check.ok, "" if check.ok else check.cure)
+
+
+def _examine(session: Session) -> Iterator[Check]:
     given = session.settings
     yield Check(f"settings: project {given.project}, {len(given.sources)} sources, store {given.store}", True)
     yield from check_host(session.scratch, session.recipe, given.zone)

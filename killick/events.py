@@ -58,7 +58,7 @@ class Swept(Event):
 
 @dataclass(frozen=True)
 class VerifyFinished(Event):
-    """`result`: passed, failed, unverifiable; `level` the highest reached."""
+    """`result`: passed, failed, unverifiable; `level` the highest reached. `first`: the one before ended otherwise."""
 
     id: str
     result: str
@@ -66,6 +66,7 @@ class VerifyFinished(Event):
     seconds: float
     error: str = ""
     hint: str = ""
+    first: bool = True
 
 
 @dataclass(frozen=True)

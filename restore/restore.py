@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from killick import bring, records
+from killick import bring, engines, records
 from killick.catalog import Backup
 from killick.contents import Contents
 from killick.engines import Engine, Facts, Source, connect
@@ -82,8 +82,14 @@ class Plan:
                 f"{size(archive.bytes if archive else 0)} to download",
                 f"  into     {self.into.url} ({there})",
                 "  steps    download, check, decode, restore",
+                *self._warnings(),
             ]
         )
+
+    def _warnings(self) -> list[str]:
+        if self.facts is not None and self.facts.identity and self.facts.identity == self.manifest.identity:
+            return ["  ! this is the very server that the backup was made on: its disk and memory are production's"]
+        return []
 
     def guard(self, yes: str, *, terminal: bool) -> None:
         """Raises Refused where the target holds something, or is where the backup came from and nobody said yes."""
@@ -143,9 +149,7 @@ def _place(url: str) -> tuple[str | None, str | None, int | None]:
 
 
 def _same_kind(manifest: Manifest, into: Source) -> None:
-    scheme = urlsplit(into.url).scheme
-    kinds = {"postgresql": "postgres", "postgis": "postgres", "mongodb+srv": "mongodb", "file": "files"}
-    if kinds.get(scheme, scheme) != manifest.engine:
+    if engines.name(into.url) != manifest.engine:
         raise SettingsError(
             f"{manifest.id} is a backup of {manifest.engine}, and {into.url} is something else",
             "name a target of the same kind with --into",

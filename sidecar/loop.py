@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn, Protocol
 
 from schedule import Scheduler
@@ -25,6 +25,7 @@ from sidecar.server import Board
 
 GRACE = 5.0  # seconds that a child has to put things away
 LOOK, REFRESH = 5, 300  # seconds between two looks at the clock, at the store
+RETRY, LONGEST = timedelta(minutes=1), timedelta(hours=1)  # between attempts at a first backup
 _ANSWER = 120.0  # seconds that reading the store may take
 
 
@@ -80,6 +81,8 @@ class Loop:
         self._verifies = verifies(settings)
         self._since = self._verified = clock()
         self._missed: list[str] | None = None
+        self._again = RETRY
+        self._not_before = self._since
         self._unproven = False
 
     def forever(self) -> NoReturn:
@@ -112,7 +115,7 @@ class Loop:
         now = self._clock()
         if self._due(self._settings.schedule, self._since, now):
             self._back_up(())
-        elif self._missed:
+        elif self._missed and now >= self._not_before:
             self._back_up(self._missed)
         now = self._clock()
         if self._verifies and (self._unproven or self._due(self._settings.verify.schedule, self._verified, now)):
@@ -130,11 +133,18 @@ class Loop:
         self.refresh()
         if self._board.state is not None:
             self._unproven = unproven(self._board.state, self._settings, None)
+            self._retry(self._board.state)
+
+    def _retry(self, found: State) -> None:
+        """A source that never had a backup does not wait for tomorrow: a database may start after its sidecar."""
+        self._missed = [s.source for s in found.sources if s.set and s.last_success is None]
+        self._not_before = self._clock() + self._again
+        self._again = min(self._again * 2, LONGEST) if self._missed else RETRY
 
     def _verify(self, now: datetime) -> None:
         self._verified, self._unproven = now, False
-        for source in self._settings.sources:
-            self._do("verify", "latest", "--source", source.name)
+        for source in _watched(self._board.state, self._settings):
+            self._do("verify", "latest", "--source", source)
         self.refresh()
 
     def _do(self, *argv: str) -> None:
@@ -167,10 +177,22 @@ def missed(found: State, settings: Settings, now: datetime) -> list[str]:
     return names
 
 
+def _watched(found: State | None, settings: Settings) -> list[str]:
+    """The sources that are set; where none is, as in a verifier that knows the store only, all that have a backup."""
+    if settings.sources or found is None:
+        return [source.name for source in settings.sources]
+    return [source.source for source in found.sources if source.last_success is not None]
+
+
 def unproven(found: State, settings: Settings, now: datetime | None) -> bool:
     """Whether a backup is there that nobody ever tried, or (with `now`) a verification was missed."""
     plan = settings.verify.schedule
-    tried = [(s, _moment(s.verification.last_attempt)) for s in found.sources if s.set and s.last_success is not None]
+    watched = _watched(found, settings)
+    tried = [
+        (s, _moment(s.verification.last_attempt))
+        for s in found.sources
+        if s.source in watched and s.last_success is not None
+    ]
     if plan.off:
         return False
     return any(last is None or (now is not None and due(plan, last, now, settings.zone)) for _, last in tried)

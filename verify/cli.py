@@ -85,8 +85,8 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
     known = _catalog(session)
     lost = unfinished(known, which)
     if lost:
-        return [_told(session, without_manifest(lost, options.level), 0.0)]
-    return [_one(session, backup, options) for backup in choose(known, which, source)]
+        return [_told(session, without_manifest(lost, options.level), 0.0, known)]
+    return [_one(session, backup, options, known) for backup in choose(known, which, source)]
 
 
 def _catalog(session: Session) -> Catalog:
@@ -97,16 +97,16 @@ def _catalog(session: Session) -> Catalog:
         raise Unverifiable(error.message, error.hint, reason="network") from None
 
 
-def _one(session: Session, backup: Backup, options: Options) -> Report:
+def _one(session: Session, backup: Backup, options: Options, known: Catalog) -> Report:
     from verify.verify import verify
 
     start = time.monotonic()
     with session.phases(backup.source) as phases:
         report = verify(session.store, backup, options, phases)
-    return _told(session, report, time.monotonic() - start)
+    return _told(session, report, time.monotonic() - start, known)
 
 
-def _told(session: Session, report: Report, seconds: float) -> Report:
+def _told(session: Session, report: Report, seconds: float, known: Catalog) -> Report:
     """Recorded beside the backup, and told to whoever observes."""
     from killick.events import VerifyFinished
     from verify.verify import record
@@ -114,7 +114,14 @@ def _told(session: Session, report: Report, seconds: float) -> Report:
     report = record(session.store, report)
     session.tell(
         VerifyFinished(
-            report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint
+            report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint,
+            first=_last_result(known, report.source) != report.result,
         )
-    )
+    )  # fmt: skip
     return report
+
+
+def _last_result(known: Catalog, source: str) -> str:
+    """How the source's newest verification before this one ended; "" where there was none."""
+    records = [e for backup in known.backups if backup.source == source for e in backup.evidence if e.kind == "verify"]
+    return max(records, key=lambda record: record.when).result if records else ""

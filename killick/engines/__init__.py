@@ -103,6 +103,12 @@ def modules() -> dict[str, ModuleType]:
     return gather(__name__, __path__)
 
 
+def name(url: str) -> str:
+    """What manifests call the engine that answers to this URL: its module's name; "" where none does."""
+    module = modules().get(urlsplit(url).scheme)
+    return module.__name__.rpartition(".")[2] if module else ""
+
+
 def connect(source: Source) -> Engine:
     """Raises SettingsError for a scheme that no engine answers to."""
     scheme = urlsplit(source.url).scheme

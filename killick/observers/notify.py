@@ -32,9 +32,9 @@ def text(event: Event) -> tuple[str, str, str] | None:
         case BackupFinished(first=True):
             stored = size(event.manifest.archive.bytes) if event.manifest.archive else "no archive"
             return "success", f"{name}: the first backup is made", f"{event.manifest.id}, {stored}"
-        case VerifyFinished(result="failed"):
+        case VerifyFinished(result="failed", first=True):
             return "failure", f"{name}: a backup cannot be restored", "\n".join((event.id, event.error, event.hint))
-        case VerifyFinished(result="unverifiable"):
+        case VerifyFinished(result="unverifiable", first=True):
             return "warning", f"{name}: could not verify", "\n".join((event.id, event.error, event.hint))
     return None
 

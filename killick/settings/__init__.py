@@ -212,15 +212,26 @@ def _store(read: Reader) -> str:
         problem = f"is not one of {', '.join(s + '://' for s in known)}: write s3://bucket/prefix or file:///backups"
     elif "@" in place:
         problem = "holds credentials: give them as AWS_ACCESS_KEY_ID_FILE and AWS_SECRET_ACCESS_KEY_FILE"
-    elif "?" in rest or "#" in rest:
-        problem = "holds a ? or #: give the server as AWS_ENDPOINT_URL"
+    elif "#" in rest or ("?" in rest and scheme == "file"):
+        problem = "holds a ? or #: write it without"
     elif scheme == "file" and not rest.startswith("/"):
         problem = "is not an absolute path: write three slashes, as in file:///backups"
     elif scheme == "s3" and not place:
         problem = "names no bucket: write s3://bucket/prefix"
     if problem and url:
         read.problems.append(f"STORE {problem}")
+    elif "?" in rest:
+        read.problems += _options(url)
     return url.rstrip("/") if rest.strip("/") else url
+
+
+def _options(url: str) -> list[str]:
+    """What the store has to say of the URL's options; the server is none of them."""
+    try:
+        stores.connect(url)
+    except SettingsError as error:
+        return [f"{problem}; the server goes into AWS_ENDPOINT_URL" for problem in error.problems]
+    return []
 
 
 def _access(read: Reader) -> Access:

@@ -52,7 +52,8 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
           parse=values.globs, example="cache/*,*.tmp"),
     ),
     "Where it is stored": (
-        V("STORE", "`s3://bucket/prefix` or `file:///backups`", "file:///backups"),
+        V("STORE", "`s3://bucket/prefix` or `file:///backups`; S3 takes"
+          " `?sse=aws:kms&kms_key_id=…&storage_class=STANDARD_IA`", "file:///backups"),
         V("AWS_ACCESS_KEY_ID", "the key's id; other `AWS_*` are read as boto3 reads them", secret=True),
         V("AWS_SECRET_ACCESS_KEY", "its secret", secret=True),
         V("AWS_SESSION_TOKEN", "for temporary keys", secret=True),
@@ -96,7 +97,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     ),
     "Verifying": (
         V("VERIFY_SCHEDULE", "as `SCHEDULE`", "every day at 05:00", schedule.parse),
-        V("VERIFY_IN", "`container`, `process`, `auto`: what the image and Docker allow; `off`", "auto",
+        V("VERIFY_IN", "`process`; `auto`: where the image holds the servers; `container`: not yet; `off`", "auto",
           values.choice("auto", "container", "process", "off")),
         V("VERIFY_LEVEL", "how far: 0 stored … 4 same data, 5 makes sense, 6 works (files: at most 4)", "5",
           values.whole(0, 6)),

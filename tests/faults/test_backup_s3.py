@@ -80,3 +80,12 @@ def test_no_right_to_delete(remote: Project, faults: Faults) -> None:
     assert "s3:DeleteObject" in refused.err
     assert [one["id"] for one in remote.run("list", "--json").json] == ids[::-1]
     assert "✗ store: objects can be deleted" in remote.run("doctor", expect=1).out
+
+
+def test_the_storage_class_of_the_url_reaches_the_store(remote: Project, s3: S3) -> None:
+    remote.environment["STORE"] += "?storage_class=STANDARD_IA"
+    id = remote.back_up()
+    bucket = remote.environment["STORE"].split("/")[2]
+    head = s3.client().head_object(Bucket=bucket, Key=f"backups/shop/{id}.tar.zst")
+    assert head.get("StorageClass") == "STANDARD_IA"
+    assert "storage_clas" in remote.run("list", expect=2, STORE=f"s3://{bucket}/backups?storage_clas=X").err

@@ -93,7 +93,32 @@ def test_the_first_backup_is_taken_at_once(settings: Settings) -> None:
     world.loop.refresh()
     world.loop.look()
     assert world.asked == [("backup", "db"), ("prune",)]
-    assert world.until(NOON + timedelta(hours=10)) == []
+
+
+def test_a_first_backup_that_failed_is_tried_again_ever_less_often(settings: Settings) -> None:
+    world = World(settings, known("db", None), known("uploads", NIGHT))
+    world.loop.refresh()
+    tried = [world.now for _ in range(1)]
+    world.until(NOON + timedelta(minutes=1))
+    for minutes in range(1, 300):
+        if world.until(NOON + timedelta(minutes=minutes + 1)):
+            assert world.asked == [("backup", "db"), ("prune",)]
+            tried.append(world.now)
+    gaps = [round((b - a).total_seconds() / 60) for a, b in zip(tried, tried[1:], strict=False)]
+    assert gaps[1:] == sorted(gaps[1:])
+    assert gaps[-1] == 60
+    assert len(tried) < 12
+    world.state = State("shop", 0.0, (known("db", world.now), known("uploads", NIGHT)))
+    world.until(world.now + timedelta(hours=1, minutes=1))
+    assert world.until(NOON + timedelta(hours=14)) == [], "and left alone once it is there"
+
+
+def test_a_verifier_that_names_no_source_verifies_all_that_have_a_backup(settings: Settings) -> None:
+    given = load({"PROJECT": "shop", "SCHEDULE": "off", "VERIFY_SCHEDULE": "every day at 05:00"})
+    world = World(given, known("db", NIGHT, set=False), known("new", None, set=False))
+    world.loop.refresh()
+    assert ("verify", "latest", "--source", "db") in world.until(NOON + timedelta(days=1))
+    assert all("new" not in argv for argv in world.asked)
 
 
 def test_nothing_is_due_when_nothing_was_missed(settings: Settings) -> None:

@@ -66,10 +66,9 @@ def refuse_unreadable(session: Session, tables: list[Relation], numbers: list[Nu
             f"as a superuser: ALTER ROLE {role} BYPASSRLS",
         )
     if not catalog.large_objects_readable(session):
-        database = names.sql(str(session.value("SELECT pg_catalog.current_database()::text")))
         raise AccessDenied(
             f"the role {role} may not read every large object; pg_read_all_data does not cover them",
-            f"as a superuser: ALTER DATABASE {database} SET lo_compat_privileges = on, or GRANT SELECT ON LARGE OBJECT"
+            f"as a superuser: ALTER ROLE {role} SET lo_compat_privileges = on, or GRANT SELECT ON LARGE OBJECT"
             f" … TO {role} for each",
         )
 
