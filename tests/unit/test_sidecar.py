@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_a_first_backup_that_failed_is_tried_again_ever_less_often(settings: Set
         if world.until(NOON + timedelta(minutes=minutes + 1)):
             assert world.asked == [("backup", "db"), ("prune",)]
             tried.append(world.now)
-    gaps = [round((b - a).total_seconds() / 60) for a, b in zip(tried, tried[1:], strict=False)]
+    gaps = [round((b - a).total_seconds() / 60) for a, b in pairwise(tried)]
     assert gaps[1:] == sorted(gaps[1:])
     assert gaps[-1] == 60
     assert len(tried) < 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from killick.engines.postgres.commands import FOLDER
+from killick.engines.postgres.tally import cut
 from killick.errors import CommandFailed, Corrupt, Unsupported
 from killick.process import Command, run
 from killick.programs import installed
@@ -24,3 +25,11 @@ def inspect(folder: Path) -> None:
             raise
         said = error.stderr.splitlines()[0] if error.stderr else "no reason told"
         raise Corrupt(f"the dump is not whole: {said}", "restore the backup before it: killick list") from None
+    for path in (folder / FOLDER).glob("[0-9]*.dat"):
+        try:
+            cut("", path, 1)  # pg_restore takes a table's file as it ends, wherever that is
+        except ValueError:
+            raise Corrupt(
+                f"the dump is not whole: the table data in {path.name} ends too early",
+                "restore the backup before it: killick list",
+            ) from None
