@@ -9,20 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from killick.codecs import CODECS, Choice, decode_command, encode_command
+from killick.limits import limits
 from script.lib.project import ROOT, Project
 from script.lib.usage import Usage, use
 
 JOBS = len(os.sched_getaffinity(0))
 KILLICK = ROOT / ".venv/bin/killick"
 LRZIP = Choice.of("lrzip")
+DUMP = "dump.tar"
+MEMORY = max(4, limits().memory // (100 << 20))  # in lrzip's unit
 VARIANTS = {
     "lrzip, as it comes (lzma, -L7)": (),
     "lrzip -b -L3": ("-b", "-L3"),
-    "lrzip -b -L3 -w1 (killick's)": ("-b", "-L3", "-w1"),
-    "lrzip -b -L5": ("-b", "-L5"),
+    "lrzip -b -L3, a quarter of memory": ("-b", "-L3", f"-w{MEMORY // 4}"),
+    "lrzip -b -L3 -w1": ("-b", "-L3", "-w1"),
     "lrzip -b -L4 -w1": ("-b", "-L4", "-w1"),
     "lrzip -b -L5 -w1": ("-b", "-L5", "-w1"),
-    "lrzip -b -L5 -w3": ("-b", "-L5", "-w3"),
     "lrzip -b -L6 -w1": ("-b", "-L6", "-w1"),
     "lrzip -g -L3 -w1": ("-g", "-L3", "-w1"),
 }
@@ -114,11 +116,16 @@ class Bench:
             self.forget(name)
         return took
 
-    def variant(self, name: str, flags: Sequence[str], file: str = "dump.tar") -> Usage:
+    def variant(self, name: str, flags: Sequence[str], file: str) -> Usage:
         argv = ("lrzip", "-q", "-f", *flags, "-o", "variant.lrz", file)
         took = use(argv, env=self.env, cwd=self.folder, sampled=True)
         self.sizes[name] = self.size("variant.lrz")
         return took
+
+    def paths(self) -> str:
+        """A file of the paths alone."""
+        self.shell("psql -qXd shop -c 'COPY (SELECT path, section, package FROM files) TO STDOUT' >paths.txt")
+        return "paths.txt"
 
     def decode_variant(self) -> Usage:
         return self.run("lrzip", "-q", "-f", "-d", "-o", "back.tar", "variant.lrz")

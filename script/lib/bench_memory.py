@@ -23,7 +23,7 @@ def at_size(bench: Bench, rows: int) -> tuple[Usage, dict[str, float]]:
     name = f"part{rows}"
     bench.run("createdb", "-T", "template0", name)
     bench.shell(
-        f"psql -qXd {name} -c 'CREATE TABLE files (path text NOT NULL, section text, package text NOT NULL)'\n"
+        f"pg_dump -st files shop | psql -qXd {name} >/dev/null\n"
         f"psql -qXd shop -c 'COPY (SELECT * FROM files LIMIT {rows}) TO STDOUT' |"
         f" psql -qXd {name} -c 'COPY files FROM STDIN'"
     )

@@ -31,15 +31,22 @@ NAMES = {
 
 
 @dataclass(frozen=True)
+class Variant:
+    encoding: Usage
+    bytes: int
+    decoding: Usage
+
+
+@dataclass(frozen=True)
 class Findings:
-    """Medians. `dump_phase` in seconds; `variants`: encoding, bytes, decoding; `growth`: rows, backup, its phases."""
+    """Medians. `dump_phase` in seconds; `variants` by file and flags; `growth`: rows, backup, its phases."""
 
     rows: int
     rounds: int
     usage: dict[str, Usage]
     dump_phase: float
     sizes: dict[str, int]
-    variants: dict[str, tuple[Usage, int, Usage]]
+    variants: dict[str, dict[str, Variant]]
     older: Usage
     growth: list[tuple[int, Usage, dict[str, float]]]
     idle: int
@@ -96,7 +103,8 @@ def _head(f: Findings) -> Iterator[str]:
     yield "<!-- Written by script/bench, which measures all of this anew. -->"
     yield ""
     yield (
-        f"Debian's package indexes as two tables: {f.rows:,} rows, a dump of {f.sizes['raw'] / MB:.0f} MB. Postgres "
+        f"Debian's package indexes as two tables, each file with a number, a time and an MD5 beside its path: "
+        f"{f.rows:,} rows, a dump of {f.sizes['raw'] / MB:.0f} MB. Postgres "
         f"{MAJOR}, an S3 server and killick on one machine: {len(os.sched_getaffinity(0))} processors, "
         f"{memory:.0f} GB, {_processor()}, Linux {platform.release()}. Whole processes; the median of {f.rounds} rounds"
         f" in alternation. {f.day}; the machine's load over the last quarter of an hour was {f.load:.1f}."
@@ -134,15 +142,19 @@ def _row(told: str, usage: Usage) -> str:
 
 
 def _variants(f: Findings) -> Iterator[str]:
-    yield from ("## Which lrzip", "", f"The same {f.sizes['raw'] / MB:.0f} MB of tar, one run each.")
-    yield from ("Peak memory holds pages of mapped files too, which are given back when memory is short.", "")
-    yield from ("| | seconds | MB | peak MB | decoding s |", "|---|---|---|---|---|")
-    for name, (encoding, size, decoding) in f.variants.items():
+    yield from ("## Which lrzip", "", "One run each. Peak memory holds pages of mapped files too, which are given back")
+    yield from ("when memory is short.", "")
+    yield "| | seconds | MB | peak MB | decoding s | paths alone: seconds | MB |"
+    yield "|---|---|---|---|---|---|---|"
+    whole, paths = f.variants.values()
+    for name, of in whole.items():
+        seconds, size, peak = of.encoding.seconds, of.bytes / MB, of.encoding.peak("lrzip")
+        other = paths[name]
         yield (
-            f"| `{name}` | {encoding.seconds:.1f} | {size / MB:.2f} | {encoding.peak('lrzip'):.0f} | "
-            f"{decoding.seconds:.1f} |"
+            f"| `{name}` | {seconds:.1f} | {size:.2f} | {peak:.0f} | {of.decoding.seconds:.1f} | "
+            f"{other.encoding.seconds:.1f} | {other.bytes / MB:.2f} |"
         )
-    yield f"| `pg_dump \\| zstd -3 -T0` | {f.seconds('pipe'):.1f} | {f.sizes['pipe'] / MB:.2f} | | |"
+    yield f"| `pg_dump \\| zstd -3 -T0` | {f.seconds('pipe'):.1f} | {f.sizes['pipe'] / MB:.2f} | | | | |"
     yield ""
 
 
