@@ -17,14 +17,14 @@ def until(text: str, zone: tzinfo) -> datetime:
     """
     try:
         local = datetime.fromisoformat(text)
-    except ValueError:
+        if len(text) <= len("2026-11-22"):
+            return datetime.combine(local.date() + timedelta(days=1), time(), zone).astimezone(UTC)
+        whole = local if local.tzinfo else local.replace(tzinfo=zone)
+        return whole.astimezone(UTC) + timedelta(microseconds=1)
+    except (ValueError, OverflowError):  # OverflowError: 9999-12-31 has no end
         raise SettingsError(
             f"--at {text!r} is neither a day nor a time", "as in --at 2026-11-22 or --at 2026-11-22T15:30"
         ) from None
-    if len(text) <= len("2026-11-22"):
-        return datetime.combine(local.date() + timedelta(days=1), time(), zone).astimezone(UTC)
-    whole = local if local.tzinfo else local.replace(tzinfo=zone)
-    return whole.astimezone(UTC) + timedelta(microseconds=1)
 
 
 def find(catalog: Catalog, wanted: str = "latest", source: str = "", before: datetime | None = None) -> Backup:

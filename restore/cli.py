@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from killick.errors import SettingsError
+
 _SOURCE = click.option("--source", default="", help="The source's name, where there are several.")
 _AT = click.option("--at", default="", metavar="TIME", help="The newest up to a day's end or a time: 2026-11-22.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="One document on stdout.")
@@ -34,7 +36,7 @@ def list_(source: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(listed, ensure_ascii=False, indent=1))
     else:
-        click.echo(table(listed, found, datetime.now(UTC)))
+        click.echo(table(listed, found, datetime.now(UTC), source))
 
 
 @click.command()
@@ -65,10 +67,10 @@ def show(id: str, source: str, at: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("id", default="latest")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="Where to; default: <ID>.tar in this folder.")
+@click.option("-o", "output", default="", help="Where to; default: <ID>.tar in this folder.")
 @_SOURCE
 @_AT
-def fetch(id: str, output: Path | None, source: str, at: str) -> None:
+def fetch(id: str, output: str, source: str, at: str) -> None:
     """Download a backup, check, decrypt and decompress it.
 
     Gives one tar, as `lrzip -d` would. A folder that exists, or a path that ends in /, gets what is in the tar.
@@ -85,8 +87,8 @@ def fetch(id: str, output: Path | None, source: str, at: str) -> None:
 
     session = begin("project")
     backup = pick(session, id, source, at)
-    into_folder = output is not None and (output.is_dir() or sys.argv[-1].endswith("/") or str(output).endswith("/"))
-    click.echo(bring(session, backup, output or Path(f"{backup.id}.tar"), into_folder=into_folder))
+    path = Path(output or f"{backup.id}.tar")
+    click.echo(bring(session, backup, path, into_folder=output.endswith("/") or path.is_dir()))
 
 
 @click.command()
@@ -123,6 +125,8 @@ def restore(id: str, into: str | None, dry_run: bool, yes: str, source: str, at:
     from restore.listing import pick
     from restore.restore import Plan
 
+    if into is not None and not into.strip():
+        raise SettingsError("--into is empty: is the variable that it is given set?", "leave it out, or name a target")
     session = begin("project")
     backup = pick(session, id, source, at)
     plan = Plan.of(session, backup, into or "")

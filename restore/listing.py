@@ -8,7 +8,7 @@ from typing import Any
 
 from killick import layout, records
 from killick.catalog import Backup, Catalog
-from killick.errors import KillickError
+from killick.errors import KillickError, SettingsError
 from killick.figures import size
 from killick.find import find, until
 from killick.session import Session
@@ -16,6 +16,8 @@ from killick.session import Session
 
 def pick(session: Session, id: str, source: str, at: str) -> Backup:
     """Raises NotFound, Corrupt, SettingsError: see killick.find."""
+    if at and id != "latest":
+        raise SettingsError(f"{id} and --at {at} are both given", "leave one of them out")
     before = until(at, session.settings.zone) if at else None
     return find(session.catalog(), id, source, before)
 
@@ -50,8 +52,11 @@ def _entry(backup: Backup, engine: str | None) -> dict[str, Any]:
     }
 
 
-def table(listed: Sequence[Mapping[str, Any]], found: Catalog, now: datetime) -> str:
+def table(listed: Sequence[Mapping[str, Any]], found: Catalog, now: datetime, source: str = "") -> str:
     """A line for each; below it what is under way or went wrong lately."""
+    if not listed and source:
+        known = ", ".join(found.sources) or "none"
+        return f"{found.project} has no backups of a source {source} in this store; there are: {known}"
     if not listed:
         return f"{found.project} has no backups in this store yet: killick backup makes one"
     rows = [("ID", "SOURCE", "AGE", "SIZE", "VERIFIED")]

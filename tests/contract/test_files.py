@@ -427,6 +427,14 @@ def test_a_folder_that_is_empty_or_not_there(folder: Path, dump: Path, tmp_path:
     assert files(folder).facts().empty
 
 
+def test_what_is_no_folder_is_told(folder: Path, dump: Path) -> None:
+    (folder / "x").touch()
+    file = files(folder / "x")
+    assert not file.facts().empty
+    with pytest.raises(Unreachable, match="is not a folder"):
+        file.dump(dump, 1, unwatched)
+
+
 def test_scratch_inside_the_source_is_refused(folder: Path) -> None:
     (folder / "scratch").mkdir()
     (folder / "x").touch()

@@ -47,7 +47,7 @@ def test_what_was_fetched_opens_with_stock_tools(project: Project, tmp_path: Pat
     names = subprocess.run(["tar", "tf", tmp_path / "b.tar"], capture_output=True, text=True, check=True).stdout
     assert names.splitlines()[0] == "manifest.json"
     assert "postgres/toc.dat" in names
-    project.run("fetch", "-o", f"{tmp_path}/opened/")
+    project.run("fetch", "-o", f"{tmp_path}/opened/", "latest")
     inside = json.loads((tmp_path / "opened/manifest.json").read_text())
     assert inside["id"] == id
     again = project.run("fetch", "-o", str(tmp_path / "b.tar"), expect=5)
@@ -104,6 +104,13 @@ def test_not_found(project: Project) -> None:
     assert f"did you mean {id}" in project.run("show", id.replace("-db", "-bd"), expect=3).err
     assert "the oldest is of" in project.run("show", "--at", "2020-01-01", expect=3).err
     assert "neither a day" in project.run("show", "--at", "yesterday-ish", expect=2).err
+    assert "there are: db" in project.run("list", "--source", "dbb").out
+
+
+def test_what_contradicts_itself_is_refused(project: Project) -> None:
+    id = project.back_up()
+    assert "both given" in project.run("show", id, "--at", "2020-01-01", expect=2).err
+    assert "--into is empty" in project.run("restore", "--into", "", expect=2).err
 
 
 def test_retention(project: Project) -> None:

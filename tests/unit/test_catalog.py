@@ -173,8 +173,9 @@ def test_at_a_day_means_up_to_its_end_in_the_local_zone() -> None:
     assert find(found, before=until("2026-11-20T03:00", UTC)).id == "20261120T030000Z-db"
     with pytest.raises(NotFound, match="oldest is of 2026-11-20T03:00:00Z"):
         find(found, before=until("2026-11-20T03:59:59+01:00", UTC))
-    with pytest.raises(SettingsError):
-        until("yesterday", UTC)
+    for text in ("yesterday", "9999-12-31", "9999-12-31T23:59:59.999999"):
+        with pytest.raises(SettingsError, match="neither a day nor a time"):
+            until(text, UTC)
 
 
 def test_the_end_of_a_day_of_twenty_five_hours() -> None:

@@ -65,11 +65,13 @@ def joined(root: str, path: str) -> str:
 
 
 def empty(root: str) -> bool:
-    """Whether nothing is in the folder; one that is not there is empty too."""
+    """Whether nothing is in the folder; one that is not there is empty too, one that cannot be looked into is not."""
     try:
         return not set(os.listdir(root)) - {_OURS_AT_THE_TOP}  # noqa: PTH208  # names of any bytes
     except FileNotFoundError:
         return True
+    except OSError:  # a file, or a folder of somebody else's
+        return False
 
 
 def excluding(patterns: Iterable[str]) -> Callable[[str, bool], bool]:
