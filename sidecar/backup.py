@@ -12,7 +12,7 @@ from killick import layout, records
 from killick.archive import check_room, save
 from killick.catalog import Catalog
 from killick.engines import Facts, Source, connect
-from killick.errors import Aborted, Busy, KillickError, Refused, unforeseen
+from killick.errors import Aborted, Busy, ClockAhead, KillickError, Refused, unforeseen
 from killick.events import BackupFailed, BackupFinished, BackupStarted, Swept, Warned
 from killick.lock import hold
 from killick.manifest import Manifest
@@ -108,7 +108,7 @@ class _Attempt:
         ):
             self.before = session.catalog()
             if lock.skew < -_AHEAD:
-                raise Refused(
+                raise ClockAhead(
                     f"this host's clock is {-lock.skew:.0f} s ahead of the store's", "set it: timedatectl set-ntp true"
                 )
             with self.phases.phase("connect"):
