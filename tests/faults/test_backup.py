@@ -252,3 +252,14 @@ def test_settings_problems_are_told_all_at_once(project: Project) -> None:
     for word in ("SHEDULE", "SCHEDULE", "lrzop", "KEEP_LAST", "STORE"):
         assert word in told
     assert project.stored() == []
+
+
+def test_a_codec_that_writes_other_bytes_is_found_out(project: Project, tmp_path: Path) -> None:
+    """The archive is read back before there is a manifest; READ_BACK=off leaves that to the verifier."""
+    zstd = Path(shutil.which("zstd") or "zstd")
+    wrong = wrapper(tmp_path / "wrong", zstd, 'case "$*" in *-d*) exec $REAL "$@";; esac; tr a b | $REAL "$@"')
+    path = f"{wrong}:{os.environ['PATH']}"
+    fails(project, "corrupt", "does not decode to what was encoded", PATH=path)
+    id = project.back_up(PATH=path, READ_BACK="off")
+    report = project.run("verify", id, "--json", expect=1).json
+    assert (report["result"], report["failed_level"]) == ("failed", 1)
