@@ -407,7 +407,7 @@ def age() -> None:
         raise Missing("no age here: apt-get install age")
 
 
-def test_encrypted_without_a_key(
+def test_encrypted_without_its_key_or_without_age(
     postgres16: Postgres, made: dict[str, str], tmp_path: Path, options: Options, age: None
 ) -> None:
     identity = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
@@ -416,6 +416,11 @@ def test_encrypted_without_a_key(
     backups = Backups(tmp_path / "store")
     id = backups.make(Source("db", postgres16.url("sound")), recipients=(recipient.group(),))
     unverifiable(verified(backups, id, options), "key")
+    another = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    unverifiable(verified(backups, id, replace(options, identity=another)), "key")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        unverifiable(verified(backups, id, replace(options, identity=identity)), "environment")
     report = verified(backups, id, replace(options, identity=identity))
     assert told(report) == ("passed", 4, None), report.text()
 
