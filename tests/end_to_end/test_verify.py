@@ -220,7 +220,7 @@ OBJECTS: dict[str, tuple[Callable[[Backups, dict[str, str]], None], int]] = {
     "no manifest inside": (lambda b, m: without_inner(b, m["new"]), 1),
     "a table's data gone": (lambda b, m: b.remake(m["new"], lambda dump: notes(dump).unlink()), 1),
     "the list of contents cut": (lambda b, m: b.remake(m["new"], lambda d: cut(next(d.rglob("toc.dat")), 300)), 1),
-    "a table cut in a line": (lambda b, m: b.remake(m["new"], lambda dump: cut_in_a_line(largest(dump))), 2),
+    "a table cut in a line": (lambda b, m: b.remake(m["new"], lambda dump: cut_in_a_line(largest(dump))), 1),
     "a role gone": (lambda b, m: b.remake(m["new"], forget_role), 2),
     "a value changed": (lambda b, m: b.remake(m["new"], lambda d: flip(notes(d), 3)), 4),
 }  # fmt: skip
