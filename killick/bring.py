@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from killick.archive import MANIFEST
-from killick.codecs import AGE, by_name, decode, decrypt
+from killick.codecs import AGE, by_name, decode, decrypt, of_this_machine
 from killick.contents import Contents
-from killick.errors import CommandFailed, Corrupt, NoSpace, NotFound
+from killick.errors import CommandFailed, Corrupt, NotFound
 from killick.manifest import Archive, Manifest, loads
 from killick.stores import Store
 from killick.stream import Measure, measure
@@ -89,8 +89,8 @@ def decoded(path: Path, outer: Manifest, folder: Path, phases: Phases, identity:
             with decode(codec, path, folder) as data:
                 yield _measured(data, archive, outer.id, watch)
         except CommandFailed as error:
-            if isinstance(error, NoSpace) or error.status == 127 or error.status < 0:
-                raise  # the disk, a program that is not there, or one that was killed: no fault of the archive
+            if of_this_machine(error):
+                raise
             raise Corrupt(f"{outer.id} does not decode: {error.message}", _BEFORE) from None
         finally:
             path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from killick.errors import CommandFailed, Corrupt, KillickError, SettingsError
+from killick.errors import CommandFailed, Corrupt, NoSpace, SettingsError
 from killick.limits import Limits, limits
 from killick.process import Command, read_from, run, write_to
 from killick.stream import Measure, chunks
@@ -176,7 +176,8 @@ def encrypt(source: Path, target: Path, recipients: tuple[str, ...]) -> None:
 def decrypt(source: Path, target: Path, identity: str) -> None:
     """`identity` is the text of an age identity; it goes through stdin.
 
-    Raises SettingsError when there is none, Corrupt when it does not open the file.
+    Raises SettingsError when there is none or it is another's, Corrupt when the file is damaged, CommandFailed when
+    this machine is at fault.
     """
     if not identity:
         raise SettingsError(f"{source.name} is encrypted, and there is no key to open it", "set AGE_IDENTITY_FILE")
@@ -184,14 +185,21 @@ def decrypt(source: Path, target: Path, identity: str) -> None:
         run(Command(("age", "-d", "-i", "-", "-o", str(target), str(source))), input=identity.encode())
     except CommandFailed as error:
         target.unlink(missing_ok=True)
+        if of_this_machine(error):
+            raise
         if "no identity matched" in error.stderr:
-            raise KillickError(
+            raise SettingsError(
                 f"{source.name} was encrypted to another key than AGE_IDENTITY",
                 "give the identity that belongs to one of the recipients in the manifest",
             ) from None
         if "malformed secret key" in error.stderr or "reading" in error.stderr:
             raise SettingsError("AGE_IDENTITY is not an age identity", "it begins with AGE-SECRET-KEY-1") from None
         raise Corrupt(f"{source.name} cannot be decrypted: {error.stderr}", "restore the backup before it") from None
+
+
+def of_this_machine(error: CommandFailed) -> bool:
+    """Whether the disk is full, the program is not there or was killed: no fault of what it read."""
+    return isinstance(error, NoSpace) or error.status == 127 or error.status < 0
 
 
 def missing_programs(choice: Choice, *, encrypted: bool) -> list[str]:

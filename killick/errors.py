@@ -19,6 +19,7 @@
     ├── StoreError               1, the store did not do what was asked
     │   ├── StoreDenied
     │   └── Taken                a conditional put found the key in use
+    ├── ClockAhead               1, our clock is far ahead of the store's: names would be wrong
     ├── Aborted                  1, stopped by a signal or by losing a lock
     └── Unforeseen               1, a mistake of ours
 
@@ -146,6 +147,10 @@ class StoreDenied(StoreError):
 
 
 class Taken(StoreError):
+    pass
+
+
+class ClockAhead(KillickError):
     pass
 
 

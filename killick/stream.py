@@ -109,8 +109,10 @@ class Scratch:
             os.close(held)
 
     def sweep(self) -> list[str]:
-        """Removes what dead runs left; gives the names of their folders."""
-        return [folder.name for folder in sorted(self.root.glob(f"{_RUN}*")) if self._swept(folder)]
+        """Removes what dead runs left; gives the names of their folders: none where we may not look."""
+        with suppress(OSError):
+            return [folder.name for folder in sorted(self.root.glob(f"{_RUN}*")) if self._swept(folder)]
+        return []
 
     def _swept(self, folder: Path) -> bool:
         with suppress(OSError), self._alone():
@@ -134,11 +136,11 @@ class Scratch:
             os.close(held)
 
     def free(self) -> int:
-        """Bytes that may be written under the root."""
-        root = self.root
-        while not root.exists():
-            root = root.parent
-        return shutil.disk_usage(root).free
+        """Bytes that may be written under the root, or where it would be made."""
+        for place in (self.root, *self.root.parents):
+            with suppress(OSError):
+                return shutil.disk_usage(place).free
+        return 0
 
 
 def _force_remove(folder: Path) -> None:

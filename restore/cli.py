@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,7 +89,8 @@ def fetch(id: str, output: str, source: str, at: str) -> None:
     session = begin("project")
     backup = pick(session, id, source, at)
     path = Path(output or f"{backup.id}.tar")
-    click.echo(bring(session, backup, path, into_folder=output.endswith("/") or path.is_dir()))
+    into_folder = output.endswith("/") or os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises where we may not look
+    click.echo(bring(session, backup, path, into_folder=into_folder))
 
 
 @click.command()

@@ -20,10 +20,10 @@ def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) 
     """
     if not backup.manifest:
         raise Corrupt(f"{backup.id} has no manifest", "killick list shows those that have one")
-    if not into_folder and output.exists():
-        raise Refused(f"{output} exists already", "name another file with -o")
-    if into_folder and output.is_dir() and any(output.iterdir()):
-        raise Refused(f"the folder {output} is not empty", "name another one with -o")
+    try:
+        _refuse_taken(output, into_folder)
+    except OSError as error:
+        raise _unwritable(output, error) from None
     manifest = records.manifest(session.store, backup)
     part = output.with_name(f"{output.name}.part")
     with session.scratch.folder() as folder, session.phases(backup.source) as phases:
@@ -41,10 +41,21 @@ def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) 
                     bring.agreed(_manifest_in(part, folder), manifest)
             part.replace(output)
         except OSError as error:
-            raise NoSpace(f"{output} cannot be written: {error.strerror}", "name another place with -o") from None
+            raise _unwritable(output, error) from None
         finally:
             _forget(part)
     return output
+
+
+def _refuse_taken(output: Path, into_folder: bool) -> None:
+    if not into_folder and output.exists():
+        raise Refused(f"{output} exists already", "name another file with -o")
+    if into_folder and output.is_dir() and any(output.iterdir()):
+        raise Refused(f"the folder {output} is not empty", "name another one with -o")
+
+
+def _unwritable(output: Path, error: OSError) -> NoSpace:
+    return NoSpace(f"{output} cannot be written: {error.strerror}", "name another place with -o")
 
 
 def _manifest_in(tar: Path, folder: Path) -> Path:

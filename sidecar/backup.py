@@ -12,7 +12,7 @@ from killick import layout, records
 from killick.archive import check_room, save
 from killick.catalog import Catalog
 from killick.engines import Facts, Source, connect
-from killick.errors import Aborted, Busy, KillickError, Refused, unforeseen
+from killick.errors import Aborted, Busy, ClockAhead, KillickError, Refused, unforeseen
 from killick.events import BackupFailed, BackupFinished, BackupStarted, Swept, Warned
 from killick.lock import hold
 from killick.manifest import Manifest
@@ -50,7 +50,7 @@ def back_up(session: Session, sources: Sequence[Source], *, adopt: bool = False)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """0 when all were made; the code of the failures where they agree, else 1."""
+    """0 when all were made; 5 (refused) or 7 (busy) where that is all that went wrong, else 1."""
     codes = {outcome.code for outcome in outcomes if outcome.code}
     return 0 if not codes else codes.pop() if len(codes) == 1 else 1
 
@@ -83,7 +83,8 @@ def _one(session: Session, source: Source, stamp: datetime, adopt: bool) -> Outc
         attempt.failed(error, seconds)
         if isinstance(error, Aborted) and not attempt.lost:
             raise error from None
-        return Outcome(source.name, None, str(error), seconds, 0, error.exit_code)
+        code = error.exit_code if isinstance(error, (Refused, Busy)) else 1
+        return Outcome(source.name, None, str(error), seconds, 0, code)
     seconds = round(time.monotonic() - start, 3)
     attempt.finished(manifest, seconds)
     return Outcome(source.name, id, None, seconds, manifest.archive.bytes if manifest.archive else 0)
@@ -108,7 +109,7 @@ class _Attempt:
         ):
             self.before = session.catalog()
             if lock.skew < -_AHEAD:
-                raise Refused(
+                raise ClockAhead(
                     f"this host's clock is {-lock.skew:.0f} s ahead of the store's", "set it: timedatectl set-ntp true"
                 )
             with self.phases.phase("connect"):

@@ -109,11 +109,11 @@ def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
 def wrapper(folder: Path, program: Path, script: str) -> Path:
     """A program of the same name that runs `script`, in which $REAL is the real one; what PROGRAMS finds first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for beside in program.parent.iterdir():
+    for beside in program.parent.iterdir() if program.name.startswith("pg_") else []:
         if not (folder / beside.name).exists():
             (folder / beside.name).symlink_to(beside)
     path = folder / program.name
-    path.unlink()
+    path.unlink(missing_ok=True)
     path.write_text(f'#!/bin/sh\nREAL={program}\ncase "$*" in *--version*|*--help*) exec $REAL "$@";; esac\n{script}\n')
     path.chmod(0o755)
     return folder

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from killick import __version__, layout
+from killick import __version__, layout, older
 from killick.compare import Mismatch
 from killick.figures import size
 from killick.manifest import Manifest
@@ -61,7 +61,8 @@ class Report:
 
     @property
     def source(self) -> str:
-        return self.id.partition("-")[2]
+        key = layout.parse(self.project, layout.manifest(self.project, self.id))
+        return key.source if key else older.SOURCE
 
     @property
     def restore_seconds(self) -> float | None:

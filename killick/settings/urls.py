@@ -92,5 +92,5 @@ def _query(query: str) -> tuple[str, str]:
         elif "password" in key.lower() or "AWS_SESSION_TOKEN" in unquote(value):
             raise ValueError(f"holds a secret in {key!r}: only the user's password can be given")
         else:
-            kept.append(quote(unquote(key), safe="") + "=" + quote(unquote(value), safe=_LEGAL.replace("%", "")))
+            kept.append(quote(unquote(key), safe="") + "=" + quote(unquote(value), safe="/:@,"))
     return "&".join(kept), password

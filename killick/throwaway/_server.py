@@ -135,7 +135,7 @@ def prepare(cell: Cell, program: Program, argv: Sequence[str]) -> None:
     try:
         run(cell.command(program, argv), timeout=_UP)
     except CommandFailed as error:
-        raise _unable(program, error.stderr) from None
+        raise _unable(program, error.stderr or error.message) from None
     except TimeoutError as error:
         raise _unable(program, str(error)) from None
 

@@ -18,7 +18,9 @@ from killick.contents import Contents
 from killick.engines import Engine, Source, connect
 from killick.errors import AccessDenied, DatabaseMissing, Unverifiable
 from killick.manifest import Manifest
-from killick.throwaway import Copy, sweep
+from killick.programs import Program
+from killick.throwaway import Copy, _server, sweep
+from killick.throwaway._place import User
 from killick.watch import unwatched
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
@@ -205,6 +207,18 @@ def test_a_version_that_is_not_here(case: tuple[str, str], scratch: Path) -> Non
         pass
     assert told.value.reason == "version"
     assert told.value.hint
+
+
+def test_a_program_that_ends_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "initdb").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "initdb").chmod(0o755)
+    (tmp_path / "cell").mkdir()
+    ourselves = User("", os.geteuid(), os.getegid())
+    with (
+        _server.cell(tmp_path / "cell", ourselves) as cell,
+        pytest.raises(Unverifiable, match=r"initdb 16\.0 does not start as a throwaway: python was killed by signal 9"),
+    ):
+        _server.prepare(cell, Program((16, 0), tmp_path / "initdb"), ())
 
 
 def test_an_engine_that_no_kind_has(scratch: Path) -> None:

@@ -50,6 +50,7 @@ def test_what_was_fetched_opens_with_stock_tools(project: Project, tmp_path: Pat
     project.run("fetch", "-o", f"{tmp_path}/opened/", "latest")
     inside = json.loads((tmp_path / "opened/manifest.json").read_text())
     assert inside["id"] == id
+    assert "cannot be written" in project.run("fetch", "-o", str(tmp_path / ("x" * 300)), expect=1).err
     again = project.run("fetch", "-o", str(tmp_path / "b.tar"), expect=5)
     assert "exists already" in again.err
     assert project.at_rest()

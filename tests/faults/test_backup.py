@@ -5,10 +5,17 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from killick import settings
+from killick.session import Session
+from killick.stores import Store, Stored
+from sidecar.backup import back_up
 from tests.kit import Project, wait_for, wrapper
 from tests.lab.postgres import Postgres
 
@@ -172,6 +179,41 @@ def test_kill_9_in_each_phase_and_the_next_run_sweeps(project: Project, phase: s
     assert project.at_rest()
 
 
+class Behind:
+    """The project's store, whose clock is behind ours."""
+
+    def __init__(self, store: Store, by: timedelta) -> None:
+        self._store, self._by = store, by
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put(self, key: str, path: Path, **more: Any) -> Stored:
+        return self._seen(self._store.put(key, path, **more))
+
+    def list(self, prefix: str) -> Iterator[Stored]:
+        return map(self._seen, self._store.list(prefix))
+
+    def _seen(self, stored: Stored) -> Stored:
+        return replace(stored, modified=stored.modified - self._by)
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(4, 0), (6, 1)])
+def test_a_clock_far_ahead_of_the_stores(
+    project: Project, monkeypatch: pytest.MonkeyPatch, minutes: int, code: int
+) -> None:
+    """Its names would be of the future, and hide the backups that come after."""
+    monkeypatch.setenv("PROGRAMS", project.environment["PROGRAMS"])
+    session = Session(settings.load(project.environment))
+    vars(session)["store"] = Behind(session.store, timedelta(minutes=minutes))
+    (outcome,) = back_up(session, session.settings.sources)
+    assert outcome.code == code
+    assert len(project.catalog().backups) == 1 - code
+    if code:
+        assert "ahead of the store" in str(outcome.error)
+        assert [f.kind for f in project.catalog().failures] == ["clock-ahead"]
+
+
 def test_sigterm_aborts_cleanly(project: Project, postgres16: Postgres, tmp_path: Path, programs_path: str) -> None:
     slow = wrapper(tmp_path / "bin", postgres16.bin / "pg_dump", 'sleep 20; exec "$REAL" "$@"')
     with project.running("backup", PROGRAMS=f"{slow}:{programs_path}") as process:
@@ -210,3 +252,14 @@ def test_settings_problems_are_told_all_at_once(project: Project) -> None:
     for word in ("SHEDULE", "SCHEDULE", "lrzop", "KEEP_LAST", "STORE"):
         assert word in told
     assert project.stored() == []
+
+
+def test_a_codec_that_writes_other_bytes_is_found_out(project: Project, tmp_path: Path) -> None:
+    """The archive is read back before there is a manifest; READ_BACK=off leaves that to the verifier."""
+    zstd = Path(shutil.which("zstd") or "zstd")
+    wrong = wrapper(tmp_path / "wrong", zstd, 'case "$*" in *-d*) exec $REAL "$@";; esac; tr a b | $REAL "$@"')
+    path = f"{wrong}:{os.environ['PATH']}"
+    fails(project, "corrupt", "does not decode to what was encoded", PATH=path)
+    id = project.back_up(PATH=path, READ_BACK="off")
+    report = project.run("verify", id, "--json", expect=1).json
+    assert (report["result"], report["failed_level"]) == ("failed", 1)

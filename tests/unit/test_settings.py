@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -275,6 +275,13 @@ def test_a_question_mark_may_hold_an_at() -> None:
     assert urls.split("mongodb://u:p@a:1,b:2/x?replicaSet=r").hosts == "a:1,b:2"
     assert urls.split("postgres://u@[::1]:5432/x").url == "postgres://u@[::1]:5432/x"
     assert urls.split("postgres://u@%2Frun%2Fpg/x").hosts == "%2Frun%2Fpg"
+
+
+@pytest.mark.parametrize("value", ["endpoint%3Dcool", "-c%20search_path%3Da%26b", "a%2Bb", "-c search_path=a"])
+def test_the_value_of_an_option_stays_encoded(value: str) -> None:
+    url = urls.split(f"postgres://u@db/name?options={value}&sslmode=require").url
+    assert dict(parse_qsl(urlsplit(url).query)) == {"options": unquote(value), "sslmode": "require"}
+    assert url.count("=") == 2  # libpq refuses a third
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"])))

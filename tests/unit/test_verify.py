@@ -144,6 +144,19 @@ def report(result: str, level: int, **fields: object) -> Report:
     return replace(Report("p", "20261123T030000Z-db", DAY, result, level, 4), **fields)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("id", "source"),
+    [
+        ("20261123T030000Z-app_2", "app_2"),
+        ("202611/app.20261101-020000.sql.lrz", "db"),
+        ("202611/app-dump.20261101-020000.tar.lrz", "db"),
+    ],
+)
+def test_a_report_names_its_source(id: str, source: str) -> None:
+    found = report("unverifiable", 0, id=id)
+    assert (found.source, found.to_record()["source"]) == (source, source)
+
+
 def test_a_report_for_programs_has_these_names_and_no_others() -> None:
     found = report("failed", 3, failed_level=4, error="1 difference", mismatches=(Mismatch("t", "rows", "2", "1", 4),))
     assert found.to_json() == {

@@ -115,7 +115,8 @@ class Server:
     def sizes(self) -> dict[str, Size]:
         """Of each collection that holds documents."""
         found = {}
-        stage: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}]
+        # "count" by itself, since the statistics of a time-series collection have none
+        stage: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}, "count": {}}}]
         for database in self.databases():
             db = self.client[database]
             for info in db.list_collections():
@@ -124,10 +125,9 @@ class Server:
                     continue
                 stored = Collection(database, name, kind).stored
                 answer = db.command("aggregate", stored, pipeline=stage, cursor={})["cursor"]["firstBatch"]
-                stats = [one["storageStats"] for one in answer]  # one for each shard
-                found[f"{database}.{name}"] = Size(
-                    sum(int(s.get("count", 0)) for s in stats),
-                    sum(int(s.get("size", 0)) for s in stats),
+                found[f"{database}.{name}"] = Size(  # one answer for each shard
+                    sum(int(one["count"]) for one in answer),
+                    sum(int(one["storageStats"].get("size", 0)) for one in answer),
                 )
         return found
 

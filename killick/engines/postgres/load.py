@@ -45,6 +45,7 @@ def load(
         raise restore_error(error) from None
     if only is not None:
         entries = part.chosen(verbose, entries, only)
+    address = target.writing(address)
     notes = target.prepare(address, contents)
     with session(address) as server:
         quiet = address.saying("-c lc_messages=C") if server.superuser else address

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +46,26 @@ def prepare(address: Address, contents: Contents) -> list[str]:
 
 def version(address: Address) -> int:
     """server_version_num of the server, whether the database is there or not."""
-    try:
-        with session(address) as found:
-            return found.version
-    except DatabaseMissing:
-        with _server(address) as server:
-            return server.version
+    with _reached(address) as found:
+        return found.version
+
+
+def writing(address: Address) -> Address:
+    """The same, where default_transaction_read_only does not bind us: a courtesy of the database or the role."""
+    with _reached(address) as found:
+        courteous = found.value("SHOW default_transaction_read_only") == "on"
+    return address.saying("-c default_transaction_read_only=off") if courteous else address
+
+
+@contextmanager
+def _reached(address: Address) -> Iterator[Session]:
+    """A session in the database, or beside it where it is not there yet."""
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(session(address))
+        except DatabaseMissing:
+            found = stack.enter_context(_server(address))
+        yield found
 
 
 def _as_wanted(found: Session, contents: Contents) -> bool:

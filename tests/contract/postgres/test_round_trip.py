@@ -30,12 +30,14 @@ def test_the_hard_database_comes_back_whole_on_another_server(pair: Pair, tmp_pa
     assert len(expected.groups["schema"]) > 100
     assert set(expected.roles) >= {"owner", "reader", 'O\'Brien "the" Ops'}
 
+    there = {name for (name,) in pair.other.execute("SELECT rolname FROM pg_roles")}  # the server is shared
     copy = engine(pair.other, ODD + " copy", owners=True)
     notes = copy.load(tmp_path, 2, expected, unwatched)
     got = copy.contents(expected)
     assert compare(expected, got) == []
     assert warnings(expected, got) == []
-    assert any("made the role owner" in note for note in notes)
+    made = {note for note in notes if note.startswith("made the role")}
+    assert made == {f"made the role {role}, without a password" for role in set(expected.roles) - there}
     assert got.rows == expected.rows > 2500
 
 
@@ -103,7 +105,8 @@ def test_an_empty_database_keeps_what_belongs_to_it(pair: Pair, tmp_path: Path) 
         "postgres",
         f"CREATE ROLE kept; CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';"
         f" ALTER DATABASE {name} OWNER TO kept; ALTER DATABASE {name} CONNECTION LIMIT 17;"
-        f" ALTER DATABASE {name} SET work_mem = '9MB'; COMMENT ON DATABASE {name} IS '{MARK}';"
+        f" ALTER DATABASE {name} SET work_mem = '9MB'; ALTER DATABASE {name} SET default_transaction_read_only = on;"
+        f" COMMENT ON DATABASE {name} IS '{MARK}';"
         f" REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
     )
     copy = engine(pair.other, 'other "encoding"')
@@ -114,7 +117,19 @@ def test_an_empty_database_keeps_what_belongs_to_it(pair: Pair, tmp_path: Path) 
         " pg_database WHERE datname = 'other \"encoding\"'"
     )
     assert row == ("kept", 17, "UTF8", False, MARK)
-    assert pair.other.execute("SHOW work_mem", 'other "encoding"') == [("9MB",)]
+    for setting, value in (("work_mem", "9MB"), ("default_transaction_read_only", "on")):
+        assert pair.other.execute(f"SHOW {setting}", 'other "encoding"') == [(value,)]
+
+
+def test_a_role_that_is_set_to_read_only_may_still_restore(pair: Pair, tmp_path: Path) -> None:
+    pair.source.create("polite")
+    script(pair.source, "polite", "CREATE TABLE t AS SELECT 1 AS i")
+    saved = backup(engine(pair.source, "polite"), tmp_path)
+    script(pair.other, "postgres", "CREATE ROLE polite SUPERUSER LOGIN PASSWORD 'p'")
+    script(pair.other, "postgres", "ALTER ROLE polite SET default_transaction_read_only = on")
+    copy = engine(pair.other, "polite", user="polite", password="p")
+    copy.load(tmp_path, 1, saved.contents, unwatched)
+    assert compare(saved.contents, copy.contents(saved.contents), groups={"schema"}) == []
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
