@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from killick.contents import Contents, Sequence, Table
 
-_DATA = frozenset({"large objects", "links", "dumped"})
+_DATA = frozenset({"large objects", "links"})
 """Groups whose entries are data, so that a difference is level 4; all others are schema, level 3."""
 
 OWNERSHIP = frozenset({"owners", "grants", "large object grants", "role settings", "subscriptions"})

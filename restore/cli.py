@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -136,7 +135,7 @@ def restore(id: str, into: str | None, dry_run: bool, yes: str, source: str, at:
         click.echo(plan.text(), err=as_json)
     if dry_run:
         return
-    plan.guard(yes, terminal=sys.stdin.isatty())
+    plan.guard(yes)
     result = plan.execute()
     click.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=1) if as_json else result.text())
 

@@ -91,7 +91,7 @@ class Plan:
             return ["  ! this is the very server that the backup was made on: its disk and memory are production's"]
         return []
 
-    def guard(self, yes: str, *, terminal: bool) -> None:
+    def guard(self, yes: str) -> None:
         """Raises Refused where the target holds something, or is where the backup came from and nobody said yes."""
         if self.facts is None:
             return
