@@ -5,6 +5,8 @@ A module of this package is an engine when it has
     def connect(source: Source) -> Engine    cheap: nothing is reached before a method is called
 and, where a dump can be told to be whole without a server,
     def inspect(folder: Path) -> None        reads all of what `dump` wrote; raises Corrupt
+and, where a dump can be written as a script,
+    def script(folder: Path, only: Collection[str] | None, rows: bool) -> AbstractContextManager[Iterator[bytes]]
 Drivers are imported inside functions: `killick --help` and the sidecar's loop load none.
 The contract suite (tests/contract/test_engines.py) runs over every such module.
 """
@@ -15,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from killick.contents import Contents
@@ -23,13 +25,18 @@ from killick.errors import SettingsError
 from killick.plugins import gather
 from killick.watch import Watch
 
+if TYPE_CHECKING:
+    from killick.masking import Mask
+
 
 @dataclass(frozen=True)
 class Source:
     """Something to back up, or to restore into. `url` never holds the password.
 
     `exclude`: globs of files that are left out. `evidence`: "dump", or "server" for a second checksum by the server.
-    `owners`: load keeps owners, grants and roles (a verification); False for a developer's copy.
+
+    How `load` fills it: `owners` keeps owners, grants and roles (a verification, a disaster's recovery; False for a
+    developer's copy), `rows=False` brings the schema alone, `mask` hides personal data before a row reaches the server.
     """
 
     name: str
@@ -38,6 +45,8 @@ class Source:
     exclude: tuple[str, ...] = ()
     evidence: str = "dump"
     owners: bool = False
+    rows: bool = True
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -46,8 +55,8 @@ class Facts:
 
     `identity` is the cluster's (Postgres: system_identifier; MongoDB: replica set id), "" where it has none.
     `bytes` is the size of all data and `largest` that of its largest table, as the server tells them: what scratch
-    space is checked against. `copy` tells that the database bears killick's mark of a copy. `details` are shown and
-    recorded: encoding, locale, extensions…
+    space is checked against. `copy` tells that the database bears killick's mark of a copy, `sessions` how many others
+    are connected to it. `details` are shown and recorded: encoding, locale, extensions…
     """
 
     engine: str
@@ -59,6 +68,7 @@ class Facts:
     largest: int = 0
     empty: bool = False
     copy: bool = False
+    sessions: int = 0
     details: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -96,6 +106,75 @@ class Engine(Protocol):
 
     def checks(self) -> list[Check]:
         """What `doctor` asks of this source: reachable, rights, client programs."""
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """What became of a swap. `kept`: what was in use stays beside, so that `undo` can bring it back."""
+
+    kept: bool
+    notes: Notes = ()
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """An engine's optional role: what is in use is replaced by a copy that was made beside it, and can be put back.
+
+    Whenever it is interrupted, by kill -9 and power too, what is in use is one of the two, whole; what was left beside
+    is marked, and swept by the next `beside` or `sweep`. Nothing that does not bear killick's mark is ever removed.
+    """
+
+    def beside(self, origin: str, needed: int) -> Engine:
+        """The engine of an empty place beside what is in use, marked as unfinished; leftovers there are removed first.
+
+        `origin` is the backup's id, for the mark; `needed` the bytes that will go in. Raises NoSpace where it can be
+        seen that both do not fit, AccessDenied where the role may make none, Refused when something that is not ours
+        bears its name.
+        """
+
+    def settle(self) -> None:
+        """Makes a loaded place ready for use, as ANALYZE does. Asked of the engine that `beside` gave."""
+
+    def swap(self, origin: str, *, copy: bool = True) -> Swapped:
+        """What is beside takes the place of what is in use, which is kept for `undo` unless it was empty.
+
+        `copy` leaves the mark of a copy (`Facts.copy`), which is never backed up; False for production itself.
+        Raises SourceError when sessions do not end in time, naming them; then nothing has changed.
+        """
+
+    def undo(self) -> Notes:
+        """Exchanges what is in use with what the last swap kept: undone twice, it is as it was. Raises NotFound."""
+
+    def sweep(self) -> Notes:
+        """Removes what runs that were killed left beside; a sentence for each."""
+
+    def clear(self, origin: str, *, copy: bool = True) -> None:
+        """Empties what is in use, for lack of room, so that `load` can fill it; the mark as in `swap`. No way back."""
+
+
+@runtime_checkable
+class Rewindable(Protocol):
+    """An engine's optional role: a state that one comes back to."""
+
+    def snapshot(self) -> Notes:
+        """Keeps a copy of what is in use, instead of the one that was kept before."""
+
+    def reset(self) -> Notes:
+        """What is in use is again as `snapshot` kept it; `undo` brings back what it replaced. Raises NotFound."""
+
+
+@runtime_checkable
+class Scripted(Protocol):
+    """An engine's optional role: it runs the scripts of a restore (`restore.d`)."""
+
+    SCRIPTS: tuple[str, ...]
+    """The endings that it knows: .sql, .js"""
+
+    def script(self, path: Path) -> None:
+        """Runs a file inside the database. Raises RestoreError with the place of the error, CommandFailed."""
+
+    def environment(self) -> dict[str, str]:
+        """What a shell script needs to reach it: DATABASE_URL without a password, and the client's own variables."""
 
 
 def modules() -> dict[str, ModuleType]:
