@@ -1,5 +1,7 @@
 """Figures for a person."""
 
+from datetime import datetime
+
 
 def size(count: float) -> str:
     """Bytes: 49.1 MB. Powers of 1000, as disks are sold and S3 is billed."""
@@ -8,3 +10,12 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def age(now: datetime, then: datetime) -> str:
+    """How long ago, in one unit: 7 h."""
+    seconds = max(0.0, (now - then).total_seconds())
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (unit == "min" and seconds >= length):
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"

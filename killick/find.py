@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from killick import layout
@@ -45,6 +46,31 @@ def find(catalog: Catalog, wanted: str = "latest", source: str = "", before: dat
             _one_source({b.source for b in fitting})
             return fitting[0]
     raise NotFound(*_nothing(catalog, source, before))
+
+
+def run_of(catalog: Catalog, wanted: str, sources: Sequence[str]) -> list[Backup]:
+    """The backups that one run made: of its stamp, or `latest`, the newest run that has all of `sources` (else the
+    newest). An id means that one backup. In the order of `sources`, and of these alone where any are named.
+
+    Raises NotFound, and Corrupt for an upload of ours that did not finish.
+    """
+    own = [b for b in catalog.backups if b.manifest and (not sources or b.source in sources)]
+    if wanted != "latest" and not any(b.id.partition("-")[0] == wanted for b in own):
+        return [_by_name(catalog, wanted, "")]
+    runs: dict[str, list[Backup]] = {}
+    for backup in own:
+        runs.setdefault(backup.id.partition("-")[0], []).append(backup)
+    stamp = (
+        wanted
+        if wanted in runs
+        else next(
+            (stamp for stamp, made in runs.items() if {b.source for b in made} >= set(sources)), next(iter(runs), "")
+        )
+    )
+    if not stamp:
+        raise NotFound(*_nothing(catalog, "", None))
+    order = list(sources)
+    return sorted(runs[stamp], key=lambda b: order.index(b.source) if order else 0)
 
 
 def _by_name(catalog: Catalog, wanted: str, source: str) -> Backup:

@@ -1,4 +1,4 @@
-"""The verbs that look into the store and bring backups back."""
+"""The verbs that look into the store; restoring.py has those that change a database or a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from killick.errors import SettingsError
+from restore import restoring
 
 _SOURCE = click.option("--source", default="", help="The source's name, where there are several.")
 _AT = click.option("--at", default="", metavar="TIME", help="The newest up to a day's end or a time: 2026-11-22.")
@@ -92,52 +92,4 @@ def fetch(id: str, output: str, source: str, at: str) -> None:
     click.echo(bring(session, backup, path, into_folder=into_folder))
 
 
-@click.command()
-@click.argument("id", default="latest")
-@click.option(
-    "--into", metavar="URL", help="The database or folder to fill; default RESTORE_URL, else the source's own."
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@click.option(
-    "--yes",
-    is_flag=False,
-    flag_value=".",
-    default="",
-    metavar="[NAME]",
-    help="Do not ask; NAME of the target where it is asked for.",
-)
-@_SOURCE
-@_AT
-@_JSON
-def restore(id: str, into: str | None, dry_run: bool, yes: str, source: str, at: str, as_json: bool) -> None:
-    """Restore a backup into an empty or new database, or an empty or new folder.
-
-    A target that holds something is refused (5), as is the database that the backup was made of; a damaged archive
-    is refused before the target is touched (4). The password of --into is taken from RESTORE_URL, DATABASE_PASSWORD
-    or libpq's own places, where the URL has none.
-
-    \b
-    Examples:
-      killick restore --into postgres://dev@localhost/copy
-      killick restore 20261123T030000Z-uploads --into file:///srv/copy
-      killick restore --at 2026-11-20 --source db --dry-run
-    """
-    from killick.session import begin
-    from restore.listing import pick
-    from restore.restore import Plan
-
-    if into is not None and not into.strip():
-        raise SettingsError("--into is empty: is the variable that it is given set?", "leave it out, or name a target")
-    session = begin("project")
-    backup = pick(session, id, source, at)
-    plan = Plan.of(session, backup, into or "")
-    if not as_json or dry_run:
-        click.echo(plan.text(), err=as_json)
-    if dry_run:
-        return
-    plan.guard(yes)
-    result = plan.execute()
-    click.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=1) if as_json else result.text())
-
-
-verbs: list[click.Command] = [list_, show, fetch, restore]
+verbs: list[click.Command] = [list_, show, fetch, *restoring.verbs]

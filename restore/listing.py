@@ -9,17 +9,17 @@ from typing import Any
 from killick import layout, records
 from killick.catalog import Backup, Catalog
 from killick.errors import KillickError, SettingsError
-from killick.figures import size
+from killick.figures import age, size
 from killick.find import find, until
 from killick.session import Session
 
 
-def pick(session: Session, id: str, source: str, at: str) -> Backup:
-    """Raises NotFound, Corrupt, SettingsError: see killick.find."""
+def pick(session: Session, id: str, source: str, at: str, found: Catalog | None = None) -> Backup:
+    """Raises NotFound, Corrupt, SettingsError: see killick.find. `found`: the catalog, where it was read already."""
     if at and id != "latest":
         raise SettingsError(f"{id} and --at {at} are both given", "leave one of them out")
     before = until(at, session.settings.zone) if at else None
-    return find(session.catalog(), id, source, before)
+    return find(found or session.catalog(), id, source, before)
 
 
 def entries(session: Session, found: Catalog, source: str) -> list[dict[str, Any]]:
@@ -91,15 +91,6 @@ def _verified(entry: Mapping[str, Any], now: datetime) -> str:
         return "never"
     when = age(now, datetime.fromisoformat(verdict["time"]))
     return f"{verdict['result']}, level {verdict['level']}, {when} ago"
-
-
-def age(now: datetime, then: datetime) -> str:
-    """How long ago, in one unit: 7 h."""
-    seconds = max(0.0, (now - then).total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length or (unit == "min" and seconds >= length):
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def portrait(document: Mapping[str, Any]) -> str:

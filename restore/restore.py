@@ -1,156 +1,137 @@
-"""A backup into an empty or new place: what will be done, said before it is done."""
+"""A restore from its wish to its report: which backups, into what, may it be, show, ask, do, tell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from urllib.parse import urlsplit
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
-from killick import bring, engines, records
-from killick.catalog import Backup
-from killick.contents import Contents
-from killick.engines import Engine, Facts, Source, connect
-from killick.errors import Corrupt, DatabaseMissing, NotFound, Refused, SettingsError
-from killick.figures import size
-from killick.manifest import Manifest
+import click
+
+from killick.catalog import Backup, Catalog
+from killick.errors import Aborted, KillickError, Refused
+from killick.events import Warned
+from killick.find import run_of
 from killick.session import Session
-from killick.settings import target
-from restore.listing import age
+from restore.archives import outline
+from restore.guards import Consent, allow, identity, known, standing, unasked
+from restore.listing import pick
+from restore.refresh import Options, Refresh
+from restore.result import Result
+from restore.target import Target
 
 
 @dataclass(frozen=True)
-class Result:
-    """`notes` are sentences of the load; `rows` those of the manifest, all of which went in without an error.
+class Wanted:
+    """What somebody asked for: `id`, `source` and `at` as in killick.find; `everything` of a run."""
 
-    `amount` says the same to a person, in the source's own words.
-    """
-
-    id: str
-    into: str
-    seconds: Mapping[str, float]
-    rows: int
-    amount: str
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, object]:
-        return {"id": self.id, "into": self.into, "seconds": dict(self.seconds), "rows": self.rows, "undo": None}
-
-    def text(self) -> str:
-        took = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
-        lines = [f"✓ {self.id} is in {self.into}: {self.amount} in {sum(self.seconds.values()):.1f} s ({took})"]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+    id: str = "latest"
+    source: str = ""
+    at: str = ""
+    into: str = ""
+    everything: bool = False
 
 
-@dataclass(frozen=True)
-class Plan:
-    """`facts` is what the target is now, None where it is not there yet."""
-
-    session: Session
-    backup: Backup
-    manifest: Manifest
-    into: Source
-    engine: Engine
-    facts: Facts | None
-
-    @classmethod
-    def of(cls, session: Session, backup: Backup, into: str) -> Plan:
-        """Reads the manifest and looks at the target; changes nothing.
-
-        Raises Corrupt without a manifest, Refused for a newer format, SettingsError, Unreachable, AccessDenied.
-        """
-        if not backup.manifest:
-            raise Corrupt(f"{backup.id} has no manifest", "killick list shows those that have one")
-        manifest = records.manifest(session.store, backup)
-        source = _target(session, backup, into)
-        _same_kind(manifest, source)
-        engine = connect(source)
-        try:
-            facts = engine.facts()
-        except (DatabaseMissing, NotFound):
-            facts = None
-        return cls(session, backup, manifest, source, engine, facts)
-
-    def text(self) -> str:
-        manifest, archive = self.manifest, self.manifest.archive
-        there = "a new database" if self.facts is None else "empty" if self.facts.empty else size(self.facts.bytes)
-        server = f"{manifest.engine} {manifest.server_version}".strip()
-        return "\n".join(
-            [
-                f"restore {manifest.id}: {server}, {manifest.database}",
-                f"  data of  {manifest.snapshot}, {age(datetime.now(UTC), self.backup.time)} old; {_amount(manifest)}, "
-                f"{size(archive.bytes if archive else 0)} to download",
-                f"  into     {self.into.url} ({there})",
-                "  steps    download, check, decode, restore",
-                *self._warnings(),
-            ]
-        )
-
-    def _warnings(self) -> list[str]:
-        if self.facts is not None and self.facts.identity and self.facts.identity == self.manifest.identity:
-            return ["  ! this is the very server that the backup was made on: its disk and memory are production's"]
+def restore(
+    session: Session, wanted: Wanted, options: Options, given: Consent, *, dry_run: bool, quiet: bool = False
+) -> list[Result]:
+    """What became of each source; nothing after a dry run. `quiet`: what a person reads goes to stderr."""
+    catalog = session.catalog()
+    refreshes = planned(session, catalog, _chosen(session, catalog, wanted), options, wanted.into)
+    for refresh in refreshes:
+        click.echo(refresh.text(), err=quiet)
+        if dry_run:
+            _foretell(refresh, given, quiet)
+    if dry_run:
         return []
-
-    def guard(self, yes: str) -> None:
-        """Raises Refused where the target holds something, or is where the backup came from and nobody said yes."""
-        if self.facts is None:
-            return
-        if not self.facts.empty:
-            raise Refused(
-                f"{self.into.url} is not empty: it holds {size(self.facts.bytes)}",
-                "name an empty or a new database with --into",
-            )
-        same = (self.facts.identity, self.facts.database) == (self.manifest.identity, self.manifest.database)
-        if same and self.facts.identity and yes != self.facts.database:
-            raise Refused(
-                f"{self.into.url} is the very database that this backup was made of",
-                f"to bring it back after a disaster: --yes {self.facts.database}",
-            )
-
-    def execute(self) -> Result:
-        """Nothing of the target is touched before the archive was checked and decoded."""
-        session, manifest = self.session, self.manifest
-        with session.scratch.folder() as folder, session.phases(self.backup.source) as phases:
-            archive = bring.fetch(session.store, manifest, folder, phases)
-            opened = bring.open_archive(archive, manifest, folder, phases, session.settings.identity)
-            with phases.phase("restore") as watch:
-                notes = self.engine.load(opened.folder, session.settings.jobs, opened.contents, watch)
-            rows, amount = opened.contents.rows, _amount(opened.manifest)
-            return Result(manifest.id, self.into.url, dict(phases.seconds), rows, amount, tuple(notes))
+    for refresh in refreshes:
+        _agree(refresh, given)
+    results = execute(session, refreshes, wanted.into)
+    for result in results:
+        click.echo(result.text(f"{result.id} is in {result.into}"), err=quiet)
+    return results
 
 
-def _amount(manifest: Manifest) -> str:
-    """How much is in a backup. A file's `rows` are its bytes."""
-    contents = manifest.contents or Contents()
-    if manifest.engine == "files":
-        return f"{len(contents.tables):,} files, {size(contents.rows)}"
-    return f"{contents.rows:,} rows"
-
-
-def _target(session: Session, backup: Backup, into: str) -> Source:
-    """--into, else RESTORE_URL, else the source itself. A password is never shown: the URL holds none from here on."""
-    given = session.settings
-    own = next((source for source in given.sources if source.name == backup.source), None)
-    if into:
-        named = target(into)
-        if not named.password:
-            beside = [s for s in (given.restore_to, own) if s and s.password and _place(s.url) == _place(named.url)]
-            named = replace(named, password=beside[0].password if beside else "")
-        return named
-    found = given.restore_to or own
-    if found is None:
-        raise SettingsError("nothing says where to restore to", "name it with --into, or set RESTORE_URL")
+def _chosen(session: Session, catalog: Catalog, wanted: Wanted) -> list[Backup]:
+    """Raises NotFound, Corrupt, SettingsError: see killick.find."""
+    if not wanted.everything:
+        return [pick(session, wanted.id, wanted.source, wanted.at, catalog)]
+    sources = [source.name for source in session.settings.sources]
+    found = run_of(catalog, wanted.id, sources)
+    for name in sorted(set(sources) - {backup.source for backup in found}):
+        session.tell(Warned(session.project, name, f"the run {found[0].id.partition('-')[0]} has no backup of it"))
     return found
 
 
-def _place(url: str) -> tuple[str | None, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.username, parts.hostname, parts.port
+def planned(
+    session: Session, catalog: Catalog, backups: Sequence[Backup], options: Options, into: str = ""
+) -> list[Refresh]:
+    """Looks at every target, changes nothing. Raises what Target.of and Refresh raise."""
+    production = known(session.store, catalog)
+    found = []
+    for backup in backups:
+        made = None if backup.older else outline(session.store, backup)
+        target = Target.of(session.settings, backup.source, into, made.engine if made else "")
+        whose = production | ({identity(made)} if made else set())
+        found.append(
+            Refresh(
+                session, backup, made or outline(session.store, backup, target.kind), target,
+                standing(target.facts, whose), options,
+            )
+        )  # fmt: skip
+    return found
 
 
-def _same_kind(manifest: Manifest, into: Source) -> None:
-    if engines.name(into.url) != manifest.engine:
-        raise SettingsError(
-            f"{manifest.id} is a backup of {manifest.engine}, and {into.url} is something else",
-            "name a target of the same kind with --into",
-        )
+def execute(session: Session, refreshes: Sequence[Refresh], into: str = "") -> list[Result]:
+    """All are made before the first is taken into use: when one cannot be made, nothing of any has changed."""
+    with ExitStack() as stack:
+        for refresh in refreshes:
+            stack.enter_context(refresh)
+        for refresh in refreshes:
+            refresh.make()
+        taken: list[Refresh] = []
+        for refresh in refreshes:
+            try:
+                refresh.take()
+            except KillickError:
+                for each in taken:
+                    said = f"it is in use already; to undo it: {undo_command(session, each.backup.source, into)}"
+                    session.tell(Warned(session.project, each.backup.source, said))
+                raise
+            taken.append(refresh)
+        return [refresh.finish(undo_command(session, refresh.backup.source, into)) for refresh in refreshes]
+
+
+def undo_command(session: Session, source: str, into: str) -> str:
+    """As short as it can be."""
+    words = ["killick", "restore", "--undo"]
+    if len(session.settings.sources) > 1 and not into:
+        words += ["--source", source]
+    return shlex.join([*words, *(["--into", into] if into else [])])
+
+
+def _foretell(refresh: Refresh, given: Consent, quiet: bool) -> None:
+    try:
+        wanted = allow(refresh.target, refresh.standing, given)
+    except Refused as error:
+        click.echo(f"  ✗ it would be refused: {error.message}\n    {error.hint}", err=quiet)
+    else:
+        asked = {"": "nothing would be asked", "yes": "it would ask whether to go on"}
+        click.echo(f"  {asked.get(wanted, f'the name {refresh.target.name} would have to be typed')}", err=quiet)
+
+
+def _agree(refresh: Refresh, given: Consent) -> None:
+    """Asks what is still to be asked. Raises Refused where there is nobody to ask, or another name was typed."""
+    target = refresh.target
+    wanted = allow(target, refresh.standing, given)
+    if not wanted:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise unasked(target, wanted)
+    if wanted == "yes":
+        if not click.confirm(f"Replace {target.name} at {target.host}?", err=True):
+            raise Aborted("nothing was changed")
+    elif click.prompt(f"To replace it, type its name ({target.name})", err=True).strip() != target.name:
+        raise Refused(f"that is not the name of {target.url}; nothing was changed")

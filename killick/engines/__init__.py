@@ -13,7 +13,8 @@ The contract suite (tests/contract/test_engines.py) runs over every such module.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -203,6 +204,26 @@ def connect(source: Source) -> Engine:
 
 def inspect(engine: str, folder: Path) -> None:
     """Reads the dump in `folder` through, where the engine (by its name in manifests) can. Raises Corrupt."""
-    for module in set(modules().values()):
-        if module.__name__.rpartition(".")[2] == engine and hasattr(module, "inspect"):
+    for module in _called(engine):
+        if hasattr(module, "inspect"):
             module.inspect(folder)
+
+
+def writes_script(engine: str) -> bool:
+    """Whether dumps of this engine (by its name in manifests) can be written as a script."""
+    return any(hasattr(module, "script") for module in _called(engine))
+
+
+@contextmanager
+def script(engine: str, folder: Path, only: Collection[str] | None, rows: bool) -> Iterator[Iterator[bytes]]:
+    """The dump in `folder` as chunks of a script, whose end means that it is whole. Raises SettingsError."""
+    for module in _called(engine):
+        if hasattr(module, "script"):
+            with module.script(folder, only, rows) as chunks:
+                yield chunks
+            return
+    raise SettingsError(f"a dump of {engine} is no script", "killick fetch gives its files")
+
+
+def _called(engine: str) -> list[ModuleType]:
+    return [module for module in set(modules().values()) if module.__name__.rpartition(".")[2] == engine]

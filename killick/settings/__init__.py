@@ -61,7 +61,8 @@ class Telling:
 class Settings:
     """`project` is "" and `sources` empty where they were not given.
 
-    `recipients` and `identity` are age's; `restore_to` is RESTORE_URL as a source; `mask` are the rules' text.
+    `recipients` and `identity` are age's; `restore_to` is RESTORE_URL as a source, `restore_each` are those of single
+    sources; `hooks` is the folder of their scripts; `mask` are the rules' text.
     """
 
     project: str = ""
@@ -81,6 +82,8 @@ class Settings:
     scratch: Path = Path("/tmp/killick")  # noqa: S108  # each run makes its own folder in it, mode 0700
     cache: Path = Path("/tmp/killick-cache")  # noqa: S108  # `load` always sets it
     restore_to: Source | None = None
+    restore_each: tuple[Source, ...] = ()
+    hooks: Path = Path("/etc/killick/restore.d")
     mask: str = ""
     mask_key: str = field(default="", repr=False)
     seed: str = ""
@@ -108,7 +111,7 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was given, to be blotted out of what others say."""
         lines = [self.access.key_id, self.access.secret, self.access.token, self.identity, self.mask_key]
-        lines += [s.password for s in (*self.sources, self.restore_to) if s]
+        lines += [s.password for s in (*self.sources, *self.restore_each, self.restore_to) if s]
         lines += [self.verify.evidence_key, self.telling.page_password, self.telling.sentry_dsn]
         lines += [self.telling.ping_url, *self.telling.notify_urls]
         return tuple(line for line in lines if line)
@@ -146,8 +149,6 @@ def load(environ: Mapping[str, str], *needed: str) -> Settings:
 
 def _settings(read: Reader) -> Settings:
     schemes = engines.modules().keys()
-    restore_url = read("RESTORE_URL")
-    target = database(read, "RESTORE_URL", restore_url, None, sorted(schemes)) if restore_url else None
     return Settings(
         project=read("PROJECT") or "",
         sources=Sources(read, schemes).all(),
@@ -165,13 +166,24 @@ def _settings(read: Reader) -> Settings:
         jobs=read("JOBS") or limits().cpus,
         scratch=read("SCRATCH_DIR") or Path(tempfile.gettempdir(), "killick"),
         cache=read("CACHE_DIR") or Path("~/.cache/killick").expanduser(),
-        restore_to=Source("restore", target.url, password=target.password) if target else None,
+        restore_to=_restore(read, "RESTORE_URL", "restore", read("RESTORE_URL")),
+        restore_each=tuple(
+            source
+            for suffix, url in read.family("RESTORE_URL_")
+            if (source := _restore(read, f"RESTORE_URL_{suffix}", suffix.lower(), url))
+        ),
+        hooks=read("RESTORE_HOOKS") or Path("/etc/killick/restore.d"),
         mask=read("MASK") or "",
         mask_key=read("MASK_KEY") or "",
         seed=read("SEED") or "",
         verify=_verify(read),
         telling=_telling(read),
     )
+
+
+def _restore(read: Reader, variable: str, name: str, url: str | None) -> Source | None:
+    target = database(read, variable, url, None, sorted(engines.modules().keys())) if url else None
+    return Source(name, target.url, password=target.password) if target else None
 
 
 def _verify(read: Reader) -> Verify:

@@ -91,6 +91,9 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     "Restoring": (
         V("RESTORE_URL", "the database that `restore` writes to, with a role that may; default: the source itself",
           secret=True),
+        V("RESTORE_URL_<NAME>", "the same for the source of that name", secret=True),
+        V("RESTORE_HOOKS", "a folder of scripts (`*.sql`, `*.js`, `*.sh`) that change a copy before it is in use",
+          "/etc/killick/restore.d", values.folder),
         V("MASK", "rules that hide personal data in copies", example="users.email: email"),
         V("MASK_KEY", "makes masked values the same in every copy", **PASSWORD),
         V("SEED", "`latest` or an id: fill an empty database from it before the app starts", "off", values.seed),

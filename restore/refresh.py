@@ -1,0 +1,376 @@
+"""One source's way back into a database or a folder that may be in use: its steps, as they are shown and done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from killick import __version__, layout, masking, pick, records
+from killick.bring import Opened, check_room
+from killick.catalog import Backup
+from killick.contents import Contents
+from killick.engines import Engine, Facts, Replaceable, connect
+from killick.errors import AccessDenied, KillickError, NoSpace, Refused, RestoreError, SettingsError, StoreError
+from killick.figures import age, size
+from killick.manifest import Manifest
+from killick.masking import Mask
+from killick.plan import Plan, Step, timed
+from killick.session import Session
+from killick.watch import Phases, Watch
+from restore.archives import Brought, bring
+from restore.guards import Standing
+from restore.hooks import Hooks
+from restore.result import Result
+from restore.target import Target
+
+LEVEL = 2
+"""What a refresh proves: it restored without an error. Its contents are not compared, for the sake of time."""
+
+_IN_PLACE = "--in-place does without the room for both, and without a way back"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of a backup is restored, and how. `tables` as a person types them; `adopt`: it is production from now on."""
+
+    tables: tuple[str, ...] = ()
+    rows: bool = True
+    in_place: bool = False
+    adopt: bool = False
+    require_mask: bool = False
+
+    @property
+    def whole(self) -> bool:
+        return self.rows and not self.tables
+
+
+class Refresh:
+    """`making` brings the backup beside what is in use, `taking` takes it into use: no step of the first is seen by
+    anybody. As a context it holds the target against a second restore, and removes what it left when it fails."""
+
+    def __init__(
+        self, session: Session, backup: Backup, manifest: Manifest, target: Target, standing: Standing, options: Options
+    ) -> None:
+        """Changes nothing. Raises Refused, SettingsError, NotFound for a table."""
+        self.session, self.backup, self.manifest, self.target = session, backup, manifest, target
+        self.standing, self.options = standing, options
+        self.phases = Phases()
+        self.notes: list[str] = []
+        self.swapped = self.kept = False
+        self._opened: Opened | None = None
+        self._beside: Engine | None = None
+        self._stack = ExitStack()
+        _same_kind(self.manifest, target)
+        if self.manifest.contents is not None:
+            self._refuse_nothing(self.manifest.contents)
+            self._only(self.manifest.contents)
+        self._mask = self._masked(self.manifest.contents)
+        self.engine = self._engine(self._mask)
+        self.hooks = Hooks.of(session.settings.hooks, backup.source, self.engine)
+        self.making = Plan.of(self._making())
+        self.taking = Plan.of(self._taking())
+
+    # What will be done
+
+    @property
+    def copy(self) -> bool:
+        """Whether it is a copy of production, and not production itself."""
+        return not self.options.adopt and self.standing is not Standing.PRODUCTION
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is made beside what is there, and then swapped."""
+        return isinstance(self.engine, Replaceable) and not self.options.in_place
+
+    def _making(self) -> list[Step]:
+        made = self.manifest
+        archive = made.archive
+        raw = f" to {size(archive.raw_bytes)}" if archive and archive.raw_bytes else ""
+        steps = [
+            Step(
+                "download", f"{size(self.backup.bytes)} into the cache, compared with what was stored", self._download
+            ),
+            Step(
+                "decode",
+                f"{archive.codec if archive and archive.codec else 'whatever it is packed with'}{raw}",
+                self._open,
+            ),
+        ]
+        if self.options.in_place:
+            steps.append(
+                timed("clear", f"! all that {self.target.name} holds is removed, without a way back", self._clear)
+            )
+        where = f"beside {self.target.name}, which stays in use" if self.beside else f"into {self.target.name}"
+        steps.append(timed("restore", f"{where}, with {self.session.settings.jobs} jobs{self._part()}", self._load))
+        if self.hooks.scripts:
+            names = ", ".join(path.name for path in self.hooks.scripts)
+            steps.append(timed("hooks", f"{names}, before anybody sees the copy", self._run_hooks))
+        if isinstance(self.engine, Replaceable):
+            steps.append(timed("settle", "what makes a fresh copy quick, such as ANALYZE", self._settle))
+        return steps
+
+    def _taking(self) -> list[Step]:
+        if not self.beside:
+            return []
+        kept = self.standing not in (Standing.NEW, Standing.EMPTY)
+        says = (
+            "sessions are ended and the copy takes its place; what was in use is kept"
+            if kept
+            else "the copy gets its name"
+        )
+        return [timed("swap", says, self._swap)]
+
+    def _part(self) -> str:
+        told = ""
+        if self.options.tables:
+            told += f"; nothing but {', '.join(self.options.tables)}"
+        if not self.options.rows:
+            told += "; the schema alone"
+        if self._mask is not None:
+            told += f"; {len(self._mask.rules)} columns masked"
+        return told
+
+    def text(self) -> str:
+        made, facts = self.manifest, self.target.facts
+        server = f"{made.engine} {made.server_version}".strip()
+        lines = [
+            f"restore {self.backup.id}: " + ", ".join(filter(None, [server, made.database])),
+            f"  data of  {made.snapshot or layout.rfc3339(self.backup.time)}, {self.age} old"
+            + (f"; {amount(made)}" if made.contents else ""),
+            f"  into     {self.target.url} ({_what(facts, self.standing)})",
+        ]
+        lines += [f"  {line}" for line in Plan.of([*self.making.steps, *self.taking.steps]).lines()]
+        return "\n".join([*lines, *(f"  ! {warning}" for warning in self.warnings())])
+
+    def warnings(self) -> list[str]:
+        found = []
+        facts, made = self.target.facts, self.manifest
+        if facts is not None and facts.identity and facts.identity == made.identity:
+            found.append("this is the very server that the backup was made on: its disk and memory are production's")
+        if self.options.tables and self.standing not in (Standing.NEW, Standing.EMPTY):
+            found.append("the database will hold these tables alone; all others stay in what is kept")
+        if self.options.in_place:
+            found.append("if it fails midway, neither the old data nor the new is there: run it again")
+        return found
+
+    @property
+    def age(self) -> str:
+        return age(datetime.now(UTC), self.backup.time)
+
+    # Doing it
+
+    def __enter__(self) -> Self:
+        token = hashlib.sha256(f"{self.target.host}/{self.target.url.rpartition('@')[2]}".encode()).hexdigest()[:12]
+        self._stack.enter_context(self.session.owner.alone("restore", token))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._beside is not None and not self.swapped and isinstance(self.engine, Replaceable):
+                with suppress(KillickError):  # the first error is the one to tell; the next run sweeps what is left
+                    self.engine.sweep()
+        finally:
+            self._stack.close()
+
+    def make(self) -> None:
+        with self.session.phases(self.backup.source) as phases:
+            phases.seconds = self.phases.seconds
+            self.making.execute(phases)
+
+    def take(self) -> None:
+        with self.session.phases(self.backup.source) as phases:
+            phases.seconds = self.phases.seconds
+            self.taking.execute(phases)
+
+    def finish(self, undo: str) -> Result:
+        """Records the evidence, and tells; `undo` is the command that takes it back."""
+        opened = self._brought()
+        if self.options.whole:
+            self._record(opened)
+        rows = opened.contents.rows if self.options.whole else 0
+        return Result(
+            self.backup.id, self.target.url, dict(self.phases.seconds), rows,
+            amount(opened.manifest) if self.options.whole else _of_part(self.options),
+            self.age, undo if self.kept else None, tuple(dict.fromkeys(self.notes)),
+        )  # fmt: skip
+
+    def _download(self, phases: Phases) -> None:
+        manifest = self.manifest
+        if manifest.archive is not None:
+            check_room(manifest.archive, self.session.scratch)
+        self._archive: Brought = self._stack.enter_context(bring(self.session, self.backup, manifest, phases))
+
+    def _open(self, phases: Phases) -> None:
+        folder = self._stack.enter_context(self.session.scratch.folder())
+        opened = self._opened = self._archive.open(folder, phases)
+        _same_kind(opened.manifest, self.target)
+        self._refuse_nothing(opened.contents)
+        self.notes += opened.manifest.warnings if self.backup.older else ()
+        if self._mask is None:  # contents that were encrypted are known only now
+            self._mask = self._masked(opened.manifest.contents)
+            self.engine = self._engine(self._mask)
+
+    def _load(self, watch: Watch) -> None:
+        opened = self._brought()
+        contents = opened.contents
+        engine = self._place(opened)
+        only = self._only(contents)
+        try:
+            notes = engine.load(opened.folder, self.session.settings.jobs, contents, watch, only)
+        except RestoreError as error:
+            if error.reason == "out-of-space" and self.beside and self.standing not in (Standing.NEW, Standing.EMPTY):
+                raise NoSpace(
+                    f"{self.target.url} has no room for the old data and the new at once: {error.message}",
+                    f"give it more; or {_IN_PLACE}",
+                ) from None
+            raise
+        self.notes += notes
+        if self._mask is not None:
+            self._archive.forget()
+
+    def _place(self, opened: Opened) -> Engine:
+        """Beside what is in use; where the role may make nothing there and nothing can be lost, right into it."""
+        if not self.beside or not isinstance(self.engine, Replaceable):
+            return self.engine
+        archive = opened.manifest.archive
+        try:
+            self._beside = self.engine.beside(self.backup.id, archive.raw_bytes if archive else 0)
+        except AccessDenied as error:
+            if self.standing is not Standing.EMPTY:
+                raise
+            self.notes.append(f"it was restored right into {self.target.name}, not beside it: {error.message}")
+            return self.engine
+        return self._beside
+
+    @property
+    def _made(self) -> Engine:
+        return self._beside or self.engine
+
+    def _clear(self, _watch: Watch) -> None:
+        if isinstance(self.engine, Replaceable):
+            self.engine.clear(self.backup.id, copy=self.copy)
+
+    def _run_hooks(self, _watch: Watch) -> None:
+        about = {
+            "PROJECT": self.session.project, "SOURCE": self.backup.source, "BACKUP": self.backup.id,
+            "TARGET": self.target.name,
+        }  # fmt: skip
+        self.hooks.run(self._made, about)
+
+    def _settle(self, _watch: Watch) -> None:
+        if isinstance(self._made, Replaceable):
+            self._made.settle()
+
+    def _swap(self, _watch: Watch) -> None:
+        if self._beside is None or not isinstance(self.engine, Replaceable):
+            return
+        done = self.engine.swap(self.backup.id, copy=self.copy)
+        self.swapped, self.kept = True, done.kept
+        self.notes += done.notes
+
+    def _brought(self) -> Opened:
+        if self._opened is None:
+            raise KillickError(f"{self.backup.id} was not opened", "this is a fault of killick: please report it")
+        return self._opened
+
+    # What must hold
+
+    def _only(self, contents: Contents) -> Collection[str] | None:
+        """The keys that the names mean. Raises NotFound, SettingsError."""
+        return pick.keys(contents, self.options.tables) if self.options.tables else None
+
+    def _refuse_nothing(self, contents: Contents) -> None:
+        """A whole dump of nothing never replaces a full database silently."""
+        if not contents.tables and self.standing not in (Standing.NEW, Standing.EMPTY):
+            raise Refused(
+                f"{self.backup.id} holds no table, and {self.target.url} is not empty",
+                "was the backup made of the right database? restore it into an empty one with --into",
+            )
+
+    def _masked(self, contents: Contents | None) -> Mask | None:
+        """The rules for this backup: a copy only. Raises SettingsError, and Refused where what is asked cannot be."""
+        given, required = self.session.settings.mask, self.options.require_mask
+        if not self.copy and required:
+            raise SettingsError("--require-mask is for copies, and this is production itself", "leave it out")
+        if not self.copy or not self.options.rows or (given is None and not required):
+            return None
+        kind = self.manifest.engine
+        if self.backup.older or not masking.applies(kind):
+            if required or (kind == "postgres" and given is not None):
+                raise Refused(
+                    f"{self.backup.id} cannot be masked: MASK is for backups of Postgres that killick made",
+                    "hide what is personal by a script in restore.d, and leave MASK and --require-mask out",
+                )
+            self.notes.append(f"MASK is for Postgres: this {kind} is not masked")
+            return None
+        if contents is None:
+            return None
+        if required:
+            masking.require(contents, given)
+        return masking.resolve(given, contents) if given is not None else None
+
+    def _engine(self, mask: Mask | None) -> Engine:
+        source = replace(self.target.source, owners=not self.copy, rows=self.options.rows, mask=mask)
+        return connect(source)
+
+    def _record(self, opened: Opened) -> None:
+        """A refresh is a restore test: its record lies beside the backup, where the credentials allow."""
+        made = opened.manifest
+        data = {
+            "id": self.backup.id,
+            "killick": __version__,
+            "seconds": dict(self.phases.seconds),
+            "rows": opened.contents.rows,
+            "tables": len(opened.contents.tables),
+            "into": f"{made.engine} {self.target.facts.server_version}".strip() if self.target.facts else made.engine,
+            "masked": self._mask is not None,
+        }
+        try:
+            records.record(
+                self.session.store,
+                self.session.project,
+                self.backup.id,
+                datetime.now(UTC),
+                "refresh",
+                "passed",
+                LEVEL,
+                data,
+            )
+        except StoreError as error:
+            self.notes.append(f"no evidence of this restore is kept beside the backup: {error.message}")
+
+
+def amount(manifest: Manifest) -> str:
+    """How much is in a backup. A file's `rows` are its bytes."""
+    contents = manifest.contents or Contents()
+    if manifest.engine == "files":
+        return f"{len(contents.tables):,} files, {size(contents.rows)}"
+    return f"{contents.rows:,} rows"
+
+
+def _of_part(options: Options) -> str:
+    return ", ".join(options.tables) or "its schema"
+
+
+def _what(facts: Facts | None, standing: Standing) -> str:
+    if facts is None:
+        return "a new database"
+    if standing is Standing.EMPTY:
+        return "empty"
+    sessions = f", {facts.sessions} sessions" if facts.sessions else ""
+    return f"{standing.value}: {size(facts.bytes)}{sessions}"
+
+
+def _same_kind(manifest: Manifest, target: Target) -> None:
+    if manifest.engine != target.kind:
+        raise SettingsError(
+            f"{manifest.id} is a backup of {manifest.engine}, and {target.url} is something else",
+            "name a target of the same kind with --into",
+        )
