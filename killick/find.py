@@ -55,22 +55,17 @@ def run_of(catalog: Catalog, wanted: str, sources: Sequence[str]) -> list[Backup
     Raises NotFound, and Corrupt for an upload of ours that did not finish.
     """
     own = [b for b in catalog.backups if b.manifest and (not sources or b.source in sources)]
-    if wanted != "latest" and not any(b.id.partition("-")[0] == wanted for b in own):
-        return [_by_name(catalog, wanted, "")]
     runs: dict[str, list[Backup]] = {}
     for backup in own:
         runs.setdefault(backup.id.partition("-")[0], []).append(backup)
-    stamp = (
-        wanted
-        if wanted in runs
-        else next(
-            (stamp for stamp, made in runs.items() if {b.source for b in made} >= set(sources)), next(iter(runs), "")
+    if wanted not in runs:
+        if wanted != "latest" or not runs:
+            return [find(catalog, wanted)]
+        wanted = next(
+            (stamp for stamp, made in runs.items() if {b.source for b in made} >= set(sources)), next(iter(runs))
         )
-    )
-    if not stamp:
-        raise NotFound(*_nothing(catalog, "", None))
     order = list(sources)
-    return sorted(runs[stamp], key=lambda b: order.index(b.source) if order else 0)
+    return sorted(runs[wanted], key=lambda b: order.index(b.source) if order else 0)
 
 
 def _by_name(catalog: Catalog, wanted: str, source: str) -> Backup:

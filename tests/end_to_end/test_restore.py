@@ -400,8 +400,9 @@ def test_scripts_see_the_copy_before_anybody_else(project: Project, local: Local
     (hooks / "db").mkdir(parents=True)
     (hooks / "20-names.sql").write_text("UPDATE customers SET name = 'name ' || id, note = current_database();")
     (hooks / "30-count.sh").write_text(
-        'psql -XAtc "SELECT count(*) FROM customers" >"$OUT"; echo "$KILLICK_SOURCE $KILLICK_BACKUP" >>"$OUT"'
-        .replace("$OUT", str(tmp_path / "told"))
+        'psql -XAtc "SELECT count(*) FROM customers" >"$OUT"; echo "$KILLICK_SOURCE $KILLICK_BACKUP" >>"$OUT"'.replace(
+            "$OUT", str(tmp_path / "told")
+        )
     )
     (hooks / "db/10-first.sql").write_text("CREATE TABLE hooked AS SELECT 1 AS one;")
     (hooks / "40-mongo.js").write_text("not for Postgres")
@@ -452,7 +453,11 @@ def test_to_sql(project: Project, postgres16: Postgres, database: str, local: Lo
     text = project.run("restore", "--to-sql").out
     target = local.server.create(f"{local.name}__snapshot")
     done = subprocess.run(
-        [local.server.bin / "psql", "-Xqv", "ON_ERROR_STOP=1", target], input=text, text=True, capture_output=True, check=False
+        [local.server.bin / "psql", "-Xqv", "ON_ERROR_STOP=1", target],
+        input=text,
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     got = local.server.execute(CHECKSUM, f"{local.name}__snapshot")
@@ -588,9 +593,15 @@ def test_an_older_server_than_the_dumps(project: Project, postgres18: Postgres, 
         postgres18.execute(f'DROP DATABASE "{name}"')
 
 
-def test_an_application_that_fails_the_restore(project: Project, local: Local, tmp_path: Path, programs_path: str) -> None:
+def test_an_application_that_fails_the_restore(
+    project: Project, local: Local, tmp_path: Path, programs_path: str
+) -> None:
     """pg_restore that dies leaves the old data in use, and nothing beside it."""
-    folder = wrapper(tmp_path / "bin", local.server.bin / "pg_restore", 'case "$*" in *--section=data*) kill -9 $$;; esac; exec $REAL "$@"')
+    folder = wrapper(
+        tmp_path / "bin",
+        local.server.bin / "pg_restore",
+        'case "$*" in *--section=data*) kill -9 $$;; esac; exec $REAL "$@"',
+    )
     project.back_up()
     failed = project.run("restore", "--yes", local.name, expect=1, PROGRAMS=f"{folder}:{programs_path}")
     assert "signal 9" in failed.err

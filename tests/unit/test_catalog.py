@@ -12,7 +12,7 @@ import pytest
 from killick import catalog, layout, older
 from killick.catalog import Backup, Evidence
 from killick.errors import Corrupt, NotFound, SettingsError
-from killick.find import find, until
+from killick.find import find, run_of, until
 from killick.stores import Stored
 
 NOW = datetime(2026, 11, 23, 3, tzinfo=UTC)
@@ -245,3 +245,30 @@ print(json.dumps([len(fleet), sum(len(c.backups) for c in fleet), sum(b.proven f
     projects, backups, proven, megabytes = json.loads(run.stdout)
     assert (projects, backups, proven) == (500, 200_000, 200_000)
     assert megabytes <= 300
+
+
+# Runs
+
+
+def ids(found: list[Backup]) -> list[str]:
+    return [backup.id for backup in found]
+
+
+def test_the_backups_of_one_run() -> None:
+    made = ("20261123T030000Z-db", "20261122T030000Z-uploads", "20261122T030000Z-db", "20261122T030000Z-events")
+    found = scan(*(f"app/{id}.json" for id in made))
+    whole = ["20261122T030000Z-db", "20261122T030000Z-events", "20261122T030000Z-uploads"]
+    assert ids(run_of(found, "latest", ["db", "events", "uploads"])) == whole  # the newest lacks two of them
+    assert ids(run_of(found, "latest", ["db"])) == ["20261123T030000Z-db"]
+    assert ids(run_of(found, "latest", ["db", "elsewhere"])) == ["20261123T030000Z-db"]  # nothing has all: the newest
+    assert ids(run_of(found, "20261122T030000Z", ["uploads", "db"])) == ["20261122T030000Z-uploads", whole[0]]
+    assert ids(run_of(found, "20261122T030000Z-events", ["db", "events"])) == ["20261122T030000Z-events"]
+    with pytest.raises(NotFound):
+        run_of(found, "20261101T030000Z", ["db"])
+    with pytest.raises(NotFound):
+        run_of(scan(), "latest", ["db"])
+
+
+def test_where_only_older_archives_are_they_are_the_run() -> None:
+    found = scan("app/202611/app.20261106-020000.sql.lrz")
+    assert ids(run_of(found, "latest", ["db"])) == ["202611/app.20261106-020000.sql.lrz"]
