@@ -8,16 +8,21 @@ tally       lines counted and hashed; rows: in the dump, in a database, by the s
 schema      a fingerprint of the schema's text
 roles       what belongs to the cluster: roles, settings of the database
 facts  inventory  dump  live  target  load  doctor     what the engine does, one file each
+marks       names and marks of what stands beside a database; server: a session outside of all, what is there
+belongings  owner, grants, settings of a database; rights, room: whether something may be made beside it, and fits
+alone       statements that want a database without sessions; drop: one that is ours goes
+beside  swap  snapshot     what is in use is replaced, brought back, rewound
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from killick.contents import Contents
-from killick.engines import Check, Engine, Facts, Notes, Source
+from killick.engines import Check, Engine, Facts, Notes, Source, Swapped
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.facts import MARK
 from killick.watch import Watch
@@ -28,10 +33,14 @@ SCHEMES = ("postgres", "postgresql", "postgis")
 
 
 class Postgres:
-    """An Engine (killick.engines) of one database. Its methods import the driver and the parts that they need."""
+    """An Engine (killick.engines) of one database, Replaceable and Rewindable.
+
+    Its methods import the driver and the parts that they need.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.run = ""  # the mark of what `beside` made: `swap` takes no other run's
 
     @cached_property
     def address(self) -> Address:
@@ -65,6 +74,50 @@ class Postgres:
         from killick.engines.postgres.doctor import checks
 
         return checks(self.address)
+
+    def beside(self, origin: str, needed: int) -> Engine:
+        from killick.engines.postgres import marks
+        from killick.engines.postgres.address import renamed
+        from killick.engines.postgres.beside import make
+
+        self.run = make(self.address, origin, needed).run
+        name = marks.beside(self.address.database, marks.NEW)
+        return Postgres(replace(self.source, url=renamed(self.source.url, name)))
+
+    def settle(self) -> None:
+        from killick.engines.postgres.beside import settle
+
+        settle(self.address)
+
+    def swap(self, origin: str, *, copy: bool = True) -> Swapped:
+        from killick.engines.postgres.swap import swap
+
+        return swap(self.address, origin, copy, self.run)
+
+    def undo(self) -> Notes:
+        from killick.engines.postgres.swap import undo
+
+        return undo(self.address)
+
+    def sweep(self) -> Notes:
+        from killick.engines.postgres.beside import sweep
+
+        return sweep(self.address)
+
+    def clear(self, origin: str, *, copy: bool = True) -> None:
+        from killick.engines.postgres.swap import clear
+
+        clear(self.address, origin, copy)
+
+    def snapshot(self) -> Notes:
+        from killick.engines.postgres.snapshot import snapshot
+
+        return snapshot(self.address)
+
+    def reset(self) -> Notes:
+        from killick.engines.postgres.snapshot import reset
+
+        return reset(self.address)
 
 
 def connect(source: Source) -> Engine:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from killick.engines import Source
 from killick.errors import AccessDenied, DatabaseMissing, KillickError, SettingsError, Unreachable
@@ -70,6 +71,14 @@ def parse(source: Source) -> Address:
     if "dbname" not in options:
         options["dbname"] = options.get("user") or "postgres"
     return Address({**_DEFAULTS, **options}, password)
+
+
+def renamed(url: str, database: str) -> str:
+    """The same URL with another database in it."""
+    before, _, query = url.partition("?")
+    place = re.match(r"[^:]*:(//[^/]*)?", before)
+    kept = [option for option in query.split("&") if option and not option.startswith("dbname=")]
+    return f"{place[0] if place else before}/{quote(database, safe='')}{'?' if kept else ''}{'&'.join(kept)}"
 
 
 def connect(address: Address) -> Any:

@@ -41,6 +41,7 @@ def facts(address: Address) -> Facts:
             largest=int(session.value(_LARGEST)),
             empty=census.empty(session),
             copy=comment(session).startswith(MARK),
+            sessions=_sessions(session),
             details={
                 **{name: value for name, value in place.items() if value},
                 "extensions": ", ".join(f"{name} {version}" for name, version, _ in extensions),
@@ -57,6 +58,20 @@ def identity(session: Session) -> str:
         return str(session.value("SELECT system_identifier::text FROM pg_catalog.pg_control_system()"))
     except SourceError:
         return ""
+
+
+def _sessions(session: Session) -> int:
+    """Workers of the server do not count; their kind is hidden from a weak role."""
+    try:
+        return int(
+            session.value(
+                "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() AND"
+                " usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'"
+                " AND pid <> pg_catalog.pg_backend_pid()"
+            )
+        )
+    except SourceError:
+        return 0
 
 
 def comment(session: Session) -> str:

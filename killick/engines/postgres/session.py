@@ -58,7 +58,7 @@ class Session:
         return bool(self.connection.get_parameter_status("is_superuser") == "on")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with _translated(), _interruptible(), self.connection.cursor() as cursor:
+        with translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(query)
             return list(cursor.fetchall())
 
@@ -66,11 +66,11 @@ class Session:
         return self.rows(query)[0][0]
 
     def execute(self, statement: str) -> None:
-        with _translated(), _interruptible(), self.connection.cursor() as cursor:
+        with translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(statement)
 
     def copy_out(self, statement: str, sink: Any) -> None:
-        with _translated(), self.connection.cursor() as cursor:
+        with translated(), self.connection.cursor() as cursor:
             cursor.copy_expert(statement, sink)
 
     def pin(self, encoding: str = "") -> None:
@@ -123,7 +123,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     import psycopg2
 
     try:
