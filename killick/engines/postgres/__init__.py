@@ -54,7 +54,7 @@ class Postgres:
     ) -> Notes:
         from killick.engines.postgres.load import load
 
-        return load(self.address, self.source.owners, folder, jobs, contents, watch, only)
+        return load(self.address, self.source.owners, self.source.rows, folder, jobs, contents, watch, only)
 
     def contents(self, like: Contents | None = None) -> Contents:
         from killick.engines.postgres.live import contents

@@ -22,7 +22,8 @@ _FAILURES = tuple(
             "missing-extension",
             r'could not open extension control file|extension "[^"]*" is not available|could not access file "\$libdir'
             r'|extension "[^"]*" has no installation script|could not load library|schema "topology" does not exist'
-            r'|type "[^"]*geo(metry|graphy)" does not exist',
+            r'|type "[^"]*geo(metry|graphy)" does not exist|can only create extension in database'
+            r'|can only be loaded via shared_preload_libraries|security label provider "[^"]*" is not loaded',
             "use a server that has the extension: an image such as postgis/postgis of the source's major",
         ),
         (
