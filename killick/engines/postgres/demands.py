@@ -9,7 +9,7 @@ from killick.engines.postgres.listing import Listing
 from killick.errors import RestoreError, Unsupported
 
 CRON = "pg_cron"
-_TIMEOUTS = 17
+TIMEOUTS = 17  # from this major on clients say SET transaction_timeout, which older servers do not know
 # Of their projects' pages on Docker Hub. {version} is the extension's own, its first two numbers.
 _IMAGES = {
     "timescaledb": "timescale/timescaledb:latest-pg{major}",
@@ -33,7 +33,7 @@ def image(contents: Contents) -> str:
 def client(version: int, contents: Contents) -> Client:
     """The client for a server of this server_version_num. Raises Unsupported when the server is too old for the dump.
 
-    pg_restore must be as new as the pg_dump that wrote; from 17 on it says SET transaction_timeout to any server.
+    pg_restore must be as new as the pg_dump that wrote.
     """
     of, by = (int(contents.loose.get("versions", {}).get(what, 0)) for what in ("server", "client"))
     here = version // 10000
@@ -42,10 +42,10 @@ def client(version: int, contents: Contents) -> Client:
             f"the dump is of Postgres {of} and the server here is {commands.version(version)}",
             f"restore into Postgres {of} or newer: use the image {image(contents)} for the service",
         )
-    if by >= _TIMEOUTS > here:
+    if by >= TIMEOUTS > here:
         raise Unsupported(
             f"the dump was written by pg_dump {by}, and the server here is {commands.version(version)}",
-            f"restore into Postgres {_TIMEOUTS} or newer, and back up with the clients of {of}",
+            f"restore into Postgres {TIMEOUTS} or newer, and back up with the clients of {of}",
         )
     return commands.client_for(version, max(by, here))
 
@@ -62,7 +62,9 @@ def refuse_missing(listing: Listing, available: set[str], contents: Contents) ->
             cure = "pg_cron can be in the one database that cron.database_name names, where the server preloads it"
         plural = "s" if len(missing) > 1 else ""
         raise RestoreError(
-            f"the server here lacks the extension{plural} {', '.join(map(names.sql, missing))} of the dump", cure, "missing-extension"
+            f"the server here lacks the extension{plural} {', '.join(map(names.sql, missing))} of the dump",
+            cure,
+            "missing-extension",
         )
 
 

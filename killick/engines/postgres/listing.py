@@ -59,6 +59,12 @@ class Listing(dict[int, Entry]):
     def without(self, numbers: Collection[int]) -> Listing:
         return Listing({number: entry for number, entry in self.items() if number not in numbers})
 
+    def apart(self, kind: str) -> tuple[Listing, Listing]:
+        """All but the entries of this kind, and those with the comments on them."""
+        those = {number for number, _ in self.of(kind)}
+        those |= {number for number, entry in self.of("COMMENT") if those.intersection(entry.needs)}
+        return self.without(those), self.only(those)
+
     @contextmanager
     def file(self) -> Iterator[str]:
         """The path of a list as pg_restore --use-list takes it; it goes by the numbers alone, in this order."""

@@ -62,8 +62,8 @@ def load(
             flags.append("--schema-only")
         total = sum(t.rows for key, t in contents.tables.items() if rows and (only is None or key in only))
         run = _Restore(client, quiet, folder, server, total, watch)
-        wanted, labels = _split(wanted, "SECURITY LABEL") if not owners else (wanted, Listing())
-        wanted, triggers = _split(wanted, "EVENT TRIGGER")
+        wanted, labels = wanted.apart("SECURITY LABEL")
+        wanted, triggers = wanted.apart("EVENT TRIGGER")
         run(wanted, *flags, "--section=pre-data")
         first, rest = _apart(wanted, server)
         if first and rows:
@@ -72,7 +72,7 @@ def load(
             notes += neutral.calm(server)
         run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={jobs}")
         if labels:
-            notes += _labelled(run, labels, flags)
+            notes += _labelled(run, labels, owners, flags)
         if triggers:
             run(triggers, *flags)  # filling a materialized view would have fired them
         if only is None:
@@ -128,13 +128,6 @@ def _absent_tablespaces(server: Session, contents: Contents) -> list[str]:
     return sorted(set(contents.loose.get("tablespaces", {}).values()) - there)
 
 
-def _split(wanted: Listing, kind: str) -> tuple[Listing, Listing]:
-    """All but the entries of this kind, and those, with the comments on them."""
-    those = {number for number, _ in wanted.of(kind)}
-    those |= {number for number, entry in wanted.of("COMMENT") if those.intersection(entry.needs)}
-    return wanted.without(those), wanted.only(those)
-
-
 def _apart(wanted: Listing, server: Session) -> tuple[Listing, Listing]:
     """The rows of extensions' configuration tables, and all the rest.
 
@@ -145,12 +138,12 @@ def _apart(wanted: Listing, server: Session) -> tuple[Listing, Listing]:
     return wanted.only(first), wanted.without(first)
 
 
-def _labelled(run: _Restore, labels: Listing, flags: Iterable[str]) -> list[str]:
+def _labelled(run: _Restore, labels: Listing, owners: bool, flags: Iterable[str]) -> list[str]:
     """A copy does without security labels where nothing reads them: a provider is a library that its server loads."""
     try:
         run(labels, *flags)
     except RestoreError as error:
-        if error.reason != "missing-extension":
+        if owners or error.reason != "missing-extension":
             raise
         return [f"{len(labels)} security labels were left out: {error.message}"]
     return []

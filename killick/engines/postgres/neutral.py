@@ -47,16 +47,16 @@ def suited(listing: Listing, available: set[str]) -> tuple[Listing, list[str]]:
         also = f", and what needs it: {', '.join(views)}" if views else ""
         notes.append(f"pg_cron cannot run in this database: it was left out with its jobs{also}")
         listing = listing.without(lost)
-    foreign = {number for number, _ in listing.of("FOREIGN TABLE")}
-    far = {n: entry.name for n, entry in listing.of("MATERIALIZED VIEW DATA") if foreign & listing.around((n,))}
+    far = set(_far(listing))
     if far:
-        notes.append(f"left empty, since it reads foreign tables: {', '.join(far.values())}")
+        notes.append(f"left empty, since it reads foreign tables: {', '.join(listing[n].name for n in sorted(far))}")
     return listing.without(far), notes
 
 
 def harmless(listing: Listing) -> Listing:
-    """A dump's entries without those that `calm` would have to mend: for a text that nobody calms afterwards."""
-    return listing.without({*_of_cron(listing), *(number for number, _ in listing.of("USER MAPPING"))})
+    """A dump's entries without what would have to be calmed: for a text that goes who knows where."""
+    mappings = {number for number, _ in listing.of("USER MAPPING")}
+    return listing.without({*mappings, *_of_cron(listing), *_far(listing)})
 
 
 def calm(server: Session) -> list[str]:
@@ -68,6 +68,12 @@ def _of_cron(listing: Listing) -> Iterator[int]:
     """Rows of the extension's tables: they do not name it as a need."""
     if demands.CRON in demands.extensions(listing).values():
         yield from (n for n, entry in listing.of("TABLE DATA", "SEQUENCE SET") if entry.title.startswith("cron "))
+
+
+def _far(listing: Listing) -> Iterator[int]:
+    """Rows of materialized views that foreign tables are behind."""
+    foreign = {number for number, _ in listing.of("FOREIGN TABLE")}
+    yield from (n for n, _ in listing.of("MATERIALIZED VIEW DATA") if foreign & listing.around((n,)))
 
 
 def _without_jobs(server: Session) -> Iterator[str]:

@@ -62,7 +62,7 @@ def asked(client: Client, folder: Path, only: Collection[str]) -> set[int]:
     lost = []
     for schema, tables in schemas.items():
         filters = (f"--schema={schema}", *(f"--table={name}" for name in tables))
-        there = dict(listing.read(process.run(client.listing(folder, *filters)).stdout).of("TABLE", "TABLE DATA"))
+        there = dict(listing.read(process.run(client.listing(folder, *filters)).stdout).of(*_TABLES, "TABLE DATA"))
         found |= there.keys()
         titles = [entry.title for entry in there.values()]
         lost += [
