@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from killick import __version__, layout, masking, pick, records
+from killick import __version__, engines, layout, records
 from killick.bring import Opened, check_room
 from killick.catalog import Backup
 from killick.contents import Contents
@@ -18,7 +18,8 @@ from killick.engines import Engine, Facts, Replaceable, connect
 from killick.errors import AccessDenied, KillickError, NoSpace, Refused, RestoreError, SettingsError, StoreError
 from killick.figures import age, size
 from killick.manifest import Manifest
-from killick.masking import Mask
+from killick.masking import ENGINE as MASKABLE
+from killick.masking import Mask, must_apply, personal, tables
 from killick.plan import Plan, Step, timed
 from killick.session import Session
 from killick.watch import Phases, Watch
@@ -209,7 +210,7 @@ class Refresh:
 
     def _open(self, phases: Phases) -> None:
         folder = self._stack.enter_context(self.session.scratch.folder())
-        opened = self._opened = self._archive.open(folder, phases)
+        opened = self._opened = self._archive.open(folder, phases, self.target.name)
         _same_kind(opened.manifest, self.target)
         self._refuse_nothing(opened.contents)
         self.notes += opened.manifest.warnings if self.backup.older else ()
@@ -284,7 +285,7 @@ class Refresh:
 
     def _only(self, contents: Contents) -> Collection[str] | None:
         """The keys that the names mean. Raises NotFound, SettingsError."""
-        return pick.keys(contents, self.options.tables) if self.options.tables else None
+        return engines.pick(self.manifest.engine, contents, self.options.tables) if self.options.tables else None
 
     def _refuse_nothing(self, contents: Contents) -> None:
         """A whole dump of nothing never replaces a full database silently."""
@@ -302,19 +303,16 @@ class Refresh:
         if not self.copy or not self.options.rows or (given is None and not required):
             return None
         kind = self.manifest.engine
-        if self.backup.older or not masking.applies(kind):
-            if required or (kind == "postgres" and given is not None):
-                raise Refused(
-                    f"{self.backup.id} cannot be masked: MASK is for backups of Postgres that killick made",
-                    "hide what is personal by a script in restore.d, and leave MASK and --require-mask out",
-                )
-            self.notes.append(f"MASK is for Postgres: this {kind} is not masked")
+        if required or (kind == MASKABLE and given is not None):
+            must_apply(kind, script=self.backup.older)
+        elif kind != MASKABLE:
+            self.notes.append(f"MASK is for Postgres: this copy of {kind} is not masked")
             return None
         if contents is None:
             return None
         if required:
-            masking.require(contents, given)
-        return masking.resolve(given, contents) if given is not None else None
+            personal.require(contents, given)
+        return tables.resolve(given, contents) if given is not None else None
 
     def _engine(self, mask: Mask | None) -> Engine:
         source = replace(self.target.source, owners=not self.copy, rows=self.options.rows, mask=mask)

@@ -68,6 +68,7 @@ def restore(
       killick restore 20261123T030000Z-uploads --into file:///srv/copy
     """  # fmt: skip
     from killick.session import begin
+    from restore import local, script
     from restore import restore as work
     from restore.guards import Consent
     from restore.refresh import Options
@@ -78,9 +79,9 @@ def restore(
     options = Options(tables, not schema_only, in_place, adopt, require_mask)
     session = begin("project")
     if undo:
-        _tell(work.undo(session, source, into or ""), "undone", as_json)
+        _tell(local.undo(session, source, into or ""), "undone", as_json)
     elif to_sql:
-        work.to_sql(session, id, source, at, options)
+        script.to_sql(session, id, source, at, options)
     else:
         wanted = work.Wanted(id, source, at, into or "", everything)
         done = work.restore(session, wanted, options, Consent(yes, production), dry_run=dry_run, quiet=as_json)

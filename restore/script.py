@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from killick import engines, pick
+from killick import engines
 from killick.errors import SettingsError
 from killick.session import Session
 from restore import listing
@@ -26,10 +26,11 @@ def to_sql(session: Session, id: str, source: str, at: str, options: Options) ->
         session.scratch.folder() as folder,
     ):
         opened = brought.open(folder, phases)
-        only = pick.keys(opened.contents, options.tables) if options.tables else None
+        kind = opened.manifest.engine
+        only = engines.pick(kind, opened.contents, options.tables) if options.tables else None
         with (
             phases.phase("script"),
-            engines.script(opened.manifest.engine, opened.folder, only, options.rows) as chunks,
+            engines.script(kind, opened.folder, only, options.rows) as chunks,
         ):
             for chunk in chunks:
                 sys.stdout.buffer.write(chunk)
