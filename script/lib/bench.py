@@ -10,9 +10,10 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from script.lib import bench_memory, bench_report
+from script.lib import bench_memory, bench_report, bench_restore
 from script.lib.bench_cases import DUMP, VARIANTS, Bench, rounds
 from script.lib.bench_report import Findings, Variant
+from script.lib.bench_restore import Copies
 from script.lib.project import MAJOR, ROOT, Project, folder, project
 from script.lib.usage import MB, Failed, Usage, typical
 from tests.lab import Missing, packages
@@ -58,8 +59,9 @@ def measure(made: Project, place: Path, rows: int, count: int) -> Findings:
     bench = Bench(made, place)
     found: dict[str, list[Usage]] = defaultdict(list)
     evidence = []
+    copies = Copies(bench)
     for number in range(1, count + 1):
-        for name, case in rounds(bench).items():
+        for name, case in {**rounds(bench), "refresh": copies.refresh, "refresh again": copies.again}.items():
             found[name].append(case())
             say(f"round {number} of {count}: {name:<12} {found[name][-1].seconds:7.2f} s")
             if name == "backup off":
@@ -67,6 +69,8 @@ def measure(made: Project, place: Path, rows: int, count: int) -> Findings:
     variants = {file: compare(bench, file) for file in (DUMP, bench.paths())}
     older = bench.older_scripts()
     say(f"the older scripts' pipeline      {older.seconds:7.2f} s")
+    restores = bench_restore.measure(copies)
+    say(f"swaps under {bench_restore.CLIENTS} clients        {restores.window:7.0f} ms without a connection")
     bench.sizes["archive"] = archive_size(made)
     growth = []
     for part in (rows // 100, rows // 10, rows):
@@ -86,6 +90,7 @@ def measure(made: Project, place: Path, rows: int, count: int) -> Findings:
         sizes=bench.sizes,
         variants=variants,
         older=older,
+        restores=restores,
         growth=growth,
         idle=idle,
         confined=confined,

@@ -130,6 +130,15 @@ class Bench:
     def decode_variant(self) -> Usage:
         return self.run("lrzip", "-q", "-f", "-d", "-o", "back.tar", "variant.lrz")
 
+    def part(self, name: str, rows: int) -> None:
+        """A database with the first so many of the files."""
+        self.run("createdb", "-T", "template0", name)
+        self.shell(
+            f"pg_dump -st files shop | psql -qXd {name} >/dev/null\n"
+            f"psql -qXd shop -c 'COPY (SELECT * FROM files LIMIT {rows}) TO STDOUT' |"
+            f" psql -qXd {name} -c 'COPY files FROM STDIN'"
+        )
+
     def size(self, name: str) -> int:
         return (self.folder / name).stat().st_size
 

@@ -21,12 +21,7 @@ IMAGE = "killick:sidecar"
 def at_size(bench: Bench, rows: int) -> tuple[Usage, dict[str, float]]:
     """A backup of the first `rows` rows, its programs' peaks, and the seconds of its phases."""
     name = f"part{rows}"
-    bench.run("createdb", "-T", "template0", name)
-    bench.shell(
-        f"pg_dump -st files shop | psql -qXd {name} >/dev/null\n"
-        f"psql -qXd shop -c 'COPY (SELECT * FROM files LIMIT {rows}) TO STDOUT' |"
-        f" psql -qXd {name} -c 'COPY files FROM STDIN'"
-    )
+    bench.part(name, rows)
     url = bench.project.environment["DATABASE_URL"].removesuffix("shop") + name
     env = {**bench.env, "DATABASE_URL": url, "PROJECT": f"part{rows}"}
     took = use([KILLICK, "backup"], env=env, cwd=bench.folder, sampled=True)
