@@ -38,7 +38,7 @@ def snapshot(address: Address) -> Notes:
         mark = marks.made("snapshot", address.database, before=target.comment)
         steps = [Step(marked(coming.name, mark.comment())), *map(Step, kept.statements(coming.name))]
         if before is not None:
-            steps += [Step(marked(name, marks.made("gone", address.database).comment())), renamed(before, gone)]
+            steps += [renamed(before, gone), Step(marked(gone, marks.made("gone", address.database).comment()))]
         steps.append(renamed(coming, name))
         alone(server, address, steps, f"the snapshot of {address.database} at {address} could not be kept")
         return (*notes, *(dropped(server, address, gone) if before is not None else ()))

@@ -82,10 +82,10 @@ def exchange(
         if not before.ours(address.database, "old"):
             raise not_ours(address, before)
         vacate(server, address, marks.GONE)
-        steps += [Step(marked(old, marks.made("gone", address.database).comment())), renamed(before, gone)]
+        steps += [renamed(before, gone), Step(marked(gone, marks.made("gone", address.database).comment()))]
     if outgoing is not None:
         kept = marks.made("old", address.database, before=outgoing.comment)
-        steps += [Step(marked(outgoing.name, kept.comment())), renamed(outgoing, old)]
+        steps += [renamed(outgoing, old), Step(marked(old, kept.comment()))]
     steps.append(Step(f"ALTER DATABASE {names.sql(passing)} RENAME TO {names.sql(address.database)}"))
     alone(server, address, steps, f"the database {address.database} at {address} could not be exchanged")
     return dropped(server, address, gone) if replaces else []
