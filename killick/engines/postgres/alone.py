@@ -22,8 +22,9 @@ from killick.errors import SourceError
 _PATIENCE = 10.0  # seconds until we give up
 _ATTEMPT = "2s"  # that others wait at the lock, at most; sessions that can end do so in milliseconds
 _LOCKED_OUT = 1.0  # seconds: a session that holds the very lock is ended without it
-_TICK = 0.01  # seconds
+_TICK = 0.002  # seconds, the first; each is longer than the one before, up to a pause
 _PAUSE = 0.2  # seconds
+_UNSEEN = "a lock on it that somebody holds (pg_locks), or a process of the server that stands still"
 _DISTURBED = {"55006", "57014"}  # object in use, and our own statement_timeout
 
 _MAY_END = (
@@ -84,7 +85,7 @@ def alone(server: Session, address: Address, steps: Sequence[Step], what: str, l
                     raise
             in_the_way = _in_the_way(server, databases, stuck)
         if time.monotonic() >= give_up:
-            raise _given_up(what, in_the_way or ["a lock on it that somebody holds (pg_locks has it as an object)"])
+            raise _given_up(what, in_the_way or [_UNSEEN])
         time.sleep(_PAUSE)
 
 
@@ -97,12 +98,12 @@ def _attempt(server: Session, address: Address, steps: Sequence[Step], limit: st
             send("SET client_connection_check_interval = '500ms'")
         send("SET default_transaction_read_only = off")
         send(f"SET statement_timeout = '{limit}'")
+        statements = [step.statement for step in steps]
         if len(steps) > 1:
             send("BEGIN")
-        for step in steps:
-            send(step.statement, None if step.frees is None else _ending(server, send.pid, step.frees, ended))
-        if len(steps) > 1:
-            send("COMMIT")
+            statements[-1] += "; COMMIT"  # one way less, while all others wait
+        for statement, step in zip(statements, steps, strict=True):
+            send(statement, None if step.frees is None else _ending(server, send.pid, step.frees, ended))
 
 
 def _ending(server: Session, pid: int, database: int, ended: set[int]) -> Callable[[], None]:
@@ -182,7 +183,7 @@ class _Sender:
             ready = select.select(reading, writing, [], None if meanwhile is None else tick)
             if meanwhile is not None and not any(ready):
                 meanwhile()
-                tick = min(tick * 1.2, _PAUSE)
+                tick = min(tick * 1.3, _PAUSE)
 
 
 @contextmanager

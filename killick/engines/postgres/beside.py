@@ -10,7 +10,7 @@ from killick.engines.postgres.address import Address
 from killick.engines.postgres.drop import drop
 from killick.engines.postgres.marks import Mark
 from killick.engines.postgres.rights import refuse_powerless
-from killick.engines.postgres.server import Database, empty, find, outside, quiet
+from killick.engines.postgres.server import UNFINISHED, Database, empty, find, outside, quiet
 from killick.engines.postgres.session import Session, session
 from killick.errors import Refused
 
@@ -18,7 +18,8 @@ from killick.errors import Refused
 def make(address: Address, origin: str, needed: int) -> Mark:
     """An empty database out of template0 stands at `beside(…, NEW)`; only its owner and superusers may enter.
 
-    What is interrupted here leaves it marked, or empty. Gives its mark; raises NoSpace, AccessDenied, Refused.
+    What is interrupted here, or in a load, leaves it marked or empty. Gives its mark.
+    Raises NoSpace, AccessDenied, Refused, SourceError.
     """
     with outside(address) as server:
         refuse_powerless(server, address.database)
@@ -33,9 +34,11 @@ def make(address: Address, origin: str, needed: int) -> Mark:
         room.check(server, address, place, needed, in_place if there else "")
         name = marks.beside(address.database, marks.NEW)
         mark = marks.made("new", address.database, origin=origin, run=secrets.token_hex(8))
-        server.execute(f"CREATE DATABASE {names.sql(name)} TEMPLATE template0{belongings.placed(place)}")
+        database = names.sql(name)
+        server.execute(f"CREATE DATABASE {database} TEMPLATE template0{belongings.placed(place)}{UNFINISHED}")
         server.execute(
-            f"BEGIN; {marked(name, mark.comment())}; REVOKE ALL ON DATABASE {names.sql(name)} FROM PUBLIC; COMMIT"
+            f"BEGIN; {marked(name, mark.comment())}; REVOKE ALL ON DATABASE {database} FROM PUBLIC;"
+            f" ALTER DATABASE {database} ALLOW_CONNECTIONS true CONNECTION LIMIT -1; COMMIT"
         )
         return mark
 

@@ -13,9 +13,10 @@ from killick.engines.postgres.marks import Mark
 from killick.engines.postgres.session import Session, session
 from killick.errors import SourceError
 
-# CREATE DATABASE cannot be undone as part of a transaction, and takes no comment. A copy that is being made bears this
-# limit ("KILL") and lets nobody in, from the moment that it is there: so it is known to be ours before it is marked.
-UNFINISHED = 0x4B494C4C
+# CREATE DATABASE cannot be part of a transaction, and takes no comment. What we make has this limit ("KILL") and lets
+# nobody in, from the moment that it is there: so it is known to be ours before it can be marked.
+_UNFINISHED = 0x4B494C4C
+UNFINISHED = f" ALLOW_CONNECTIONS false CONNECTION LIMIT {_UNFINISHED}"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Database:
 
     def ours(self, database: str, *words: str) -> bool:
         """Whether it stands beside `database` as one of `words`."""
-        if self.limit == UNFINISHED and not self.open:
+        if self.limit == _UNFINISHED and not self.open:
             return "new" in words
         return self.mark is not None and self.mark.word in words and self.mark.database == database
 

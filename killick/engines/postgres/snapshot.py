@@ -72,10 +72,7 @@ def _copied(server: Session, address: Address, template: Database, end: str) -> 
     needed = int(server.value(f"SELECT pg_catalog.pg_database_size({template.oid}::pg_catalog.oid)"))
     room.check(server, address, kept.tablespace, needed)
     strategy = " STRATEGY FILE_COPY" if server.major >= 15 else ""
-    create = (
-        f"CREATE DATABASE {names.sql(name)} TEMPLATE {names.sql(template.name)}{strategy}"
-        f" ALLOW_CONNECTIONS false CONNECTION LIMIT {UNFINISHED}"
-    )
+    create = f"CREATE DATABASE {names.sql(name)} TEMPLATE {names.sql(template.name)}{strategy}{UNFINISHED}"
     what = f"the database {template.name} at {address} could not be copied"
     alone(server, address, [Step(create, template.oid)], what, _AS_LONG_AS_IT_TAKES)
     found = find(server, name)

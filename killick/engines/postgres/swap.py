@@ -70,8 +70,8 @@ def exchange(
 ) -> list[str]:
     """`incoming` is called as the address says, with that comment; what was, is kept beside, marked as old.
 
-    What was kept before goes once the new one is in use. All that may have to wait for sessions comes before the
-    database in use is locked. `first` are statements about `incoming`, part of the same transaction.
+    What was kept before goes once the new one is in use. All that can be done before the database in use is locked is
+    done before. `first` are statements about `incoming`, part of the same transaction.
     """
     old, gone = marks.beside(address.database, marks.OLD), marks.beside(address.database, marks.GONE)
     passing = marks.beside(address.database, f"__{secrets.token_hex(4)}")  # nobody ever sees it
@@ -82,10 +82,10 @@ def exchange(
         if not before.ours(address.database, "old"):
             raise not_ours(address, before)
         vacate(server, address, marks.GONE)
-        steps += [Step(marked(old, marks.made("gone", address.database).comment())), renamed(before, gone)]
+        steps += [Step(marked(old, marks.made("gone", address.database).comment()), before.oid), renamed(before, gone)]
     if outgoing is not None:
         kept = marks.made("old", address.database, before=outgoing.comment)
-        steps += [Step(marked(outgoing.name, kept.comment())), renamed(outgoing, old)]
+        steps += [Step(marked(outgoing.name, kept.comment()), outgoing.oid), renamed(outgoing, old)]
     steps.append(Step(f"ALTER DATABASE {names.sql(passing)} RENAME TO {names.sql(address.database)}"))
     alone(server, address, steps, f"the database {address.database} at {address} could not be exchanged")
     return dropped(server, address, gone) if replaces else []
