@@ -59,6 +59,10 @@ class Listing(dict[int, Entry]):
     def without(self, numbers: Collection[int]) -> Listing:
         return Listing({number: entry for number, entry in self.items() if number not in numbers})
 
+    def schema(self) -> Listing:
+        """Without what --schema-only restores all the same: it fills materialized views."""
+        return self.without({number for number, _ in self.of("MATERIALIZED VIEW DATA")})
+
     def apart(self, kind: str) -> tuple[Listing, Listing]:
         """All but the entries of this kind, and those with the comments on them."""
         those = {number for number, _ in self.of(kind)}

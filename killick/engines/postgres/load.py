@@ -44,6 +44,8 @@ def load(
     client = demands.client(target.version(address), contents)
     available = target.extensions(address)
     wanted, notes = _wanted(client, folder, contents, only)
+    if not rows:
+        wanted = wanted.schema()
     if not owners:
         wanted, without = neutral.suited(wanted, available)
         notes += without

@@ -80,7 +80,7 @@ def _without_jobs(server: Session) -> Iterator[str]:
     if server.value(_JOBS):
         stopped = server.value(_STOP)
         if stopped:
-            yield f"{stopped} jobs of pg_cron are inactive in this copy: UPDATE cron.job SET active = true"
+            yield f"jobs of pg_cron made inactive in this copy: {stopped} (UPDATE cron.job SET active = true)"
 
 
 def _without_credentials(server: Session) -> Iterator[str]:

@@ -20,7 +20,8 @@ _WHOLE = ("FK CONSTRAINT", "VIEW", "MATERIALIZED VIEW", "MATERIALIZED VIEW DATA"
 """They look at all rows of a table: it must have been asked for, not only be there because another one needs it."""
 _DETAILS = ("COMMENT", "ACL", "SECURITY LABEL", "SEQUENCE SET", "SEQUENCE OWNED BY")
 """They come with whatever they are of, be it a type or a schema."""
-_NEVER = ("PUBLICATION TABLE", "SUBSCRIPTION TABLE")
+_NEVER = (*_TABLES, "TABLE DATA", "PUBLICATION TABLE", "SUBSCRIPTION TABLE")
+"""Other partitions and children need their parent, too."""
 _MISSED = ("FK CONSTRAINT", "VIEW", "MATERIALIZED VIEW", "POLICY", "RULE", "TRIGGER")
 _ENCODING = re.compile(rb"^SET client_encoding = '(\w+)';$", re.M)
 
@@ -81,6 +82,8 @@ def chosen(whole: Listing, asked: Collection[int]) -> Part:
     every table that they look at was asked for, with all its partitions.
     """
     wanted = whole.around(asked)
+    if any(entry.kind == "TABLE DATA" and not entry.needs for entry in map(whole.__getitem__, asked)):
+        wanted |= {number for number, _ in whole.of("EXTENSION")}  # one of them makes that table: it is not told which
     around = cache(lambda number: whole.around((number,)))
     full = _full(whole, asked)
 

@@ -35,7 +35,7 @@ def text(folder: Path, only: Collection[str] | None, rows: bool) -> Iterator[Ite
         wanted = whole if only is None else part.of(whole, client, folder, only).listing
     except CommandFailed as error:
         raise restore_error(error) from None
-    wanted, triggers = neutral.harmless(wanted).apart("EVENT TRIGGER")
+    wanted, triggers = neutral.harmless(wanted if rows else wanted.schema()).apart("EVENT TRIGGER")
     ordered = Listing({**wanted, **triggers})  # filling a materialized view would fire them
     flags = _LIKE_A_COPY if rows else (*_LIKE_A_COPY, "--schema-only")
     with ordered.file() as chosen, process.read_from(client.text(folder, *flags, f"--use-list={chosen}")) as chunks:

@@ -41,7 +41,7 @@ def run(address: Address, path: Path) -> None:
         file, line, said = told[-1]  # notices before it look alike
         raise RestoreError(
             f"{file}, line {line}: {without_content(said)}",
-            "mend the script; nothing of it was kept, since it runs in one transaction",
+            "mend the script; what it did was undone, unless it commits by itself",
             "script",
         ) from None
 
