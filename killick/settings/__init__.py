@@ -61,8 +61,9 @@ class Telling:
 class Settings:
     """`project` is "" and `sources` empty where they were not given.
 
-    `recipients` and `identity` are age's; `restore_to` is RESTORE_URL as a source, `restore_each` are those of single
-    sources; `hooks` is the folder of their scripts; `mask` are the rules' text.
+    `recipients` and `identity` are age's; `cache_age` is in seconds, `cache_size` in bytes; `restore_to` is RESTORE_URL
+    as a source, `restore_each` are those of single sources, `hooks` is the folder of their scripts; `mask` are the
+    rules' text.
     """
 
     project: str = ""
@@ -81,6 +82,8 @@ class Settings:
     jobs: int = 1
     scratch: Path = Path("/tmp/killick")  # noqa: S108  # each run makes its own folder in it, mode 0700
     cache: Path = Path("/tmp/killick-cache")  # noqa: S108  # `load` always sets it
+    cache_age: float = 604800.0
+    cache_size: int = 20 << 30
     restore_to: Source | None = None
     restore_each: tuple[Source, ...] = ()
     hooks: Path = Path("/etc/killick/restore.d")
@@ -173,6 +176,8 @@ def _settings(read: Reader) -> Settings:
             if (source := _restore(read, f"RESTORE_URL_{suffix}", suffix.lower(), url))
         ),
         hooks=read("RESTORE_HOOKS") or Path("/etc/killick/restore.d"),
+        cache_age=read("CACHE_MAX_AGE") or 0.0,
+        cache_size=read("CACHE_MAX_SIZE") or 0,
         mask=read("MASK") or "",
         mask_key=read("MASK_KEY") or "",
         seed=read("SEED") or "",
