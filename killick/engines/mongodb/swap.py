@@ -180,36 +180,45 @@ def _finish(server: Server, one: Swap) -> None:
 
 def _switch(server: Server, one: Swap, olds: Mapping[str, Any], done: list[str]) -> None:
     """`olds` has the UUIDs of what was in use: an application may have made another of that name since."""
-    marks = Marks(server)
     database = server.address.database
-    new = {c.name: c for c in server.of(one.source).collections() if c.kind != "collection"}
-    there = {c.name: c for c in server.collections()}
+    there = server.collections()
     uuids = copying.uuids(server, database)
-    for name, old in there.items():
-        if old.view and not _same(old, new.get(name)):
-            copying.drop(server, database, name)
-        # A time series is in the way of any other collection; of a time series it is not, until that is made.
-        if old.kind == "timeseries" and name not in new and uuids.get(name) == olds.get(name, ""):
-            copying.drop(server, database, name)
+    unchanged = {c.name for c in there if c.name in olds and uuids.get(c.name) == olds[c.name]}
+    new = {c.name: c for c in server.of(one.source).collections() if c.kind != "collection"}
+    for old in there:
+        # A rename takes the place of a collection, and of nothing else.
+        series_away = old.kind == "timeseries" and old.name not in new and old.name in unchanged
+        if series_away or (old.view and not _same(old, new.get(old.name))):
+            copying.drop(server, database, old.name)
+    _put_in_place(server, one, {c.name for c in there})
+    for old in there:
+        if old.kind == "collection" and old.name not in one.staged and old.name in unchanged:
+            copying.drop(server, database, old.name)
+    _make_anew(server, new, done)
+
+
+def _put_in_place(server: Server, one: Swap, there: set[str]) -> None:
+    database = server.address.database
     for name, waiting in one.staged.items():
         if waiting in there:
             if name == "system.js":  # which no rename drops
                 copying.drop(server, database, name)
             copying.rename(server, f"{database}.{waiting}", f"{database}.{name}")
-    for name, old in there.items():
-        if old.kind == "collection" and name not in one.staged and uuids.get(name) == olds.get(name, ""):
-            copying.drop(server, database, name)
+
+
+def _make_anew(server: Server, new: Mapping[str, Structure], done: list[str]) -> None:
+    """Time series, then the views, which may look at them."""
+    database = server.address.database
     for name, series in new.items():
         if series.kind == "timeseries" and name not in done:
             copying.drop(server, database, name)
             copying.copy(server, series, database, name)
             done = [*done, name]
-            marks.change(_key(server), series=done)
+            Marks(server).change(_key(server), series=done)
     there = {c.name: c for c in server.collections()}
     for name, view in new.items():
         if view.view and not _same(view, there.get(name)):
-            if name in there:
-                copying.drop(server, database, name)
+            copying.drop(server, database, name)
             copying.copy(server, view, database, name)
 
 
