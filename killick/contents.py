@@ -42,6 +42,7 @@ class Contents:
     """`groups` holds what must be equal, by kind: {"schema": {"TABLE public.orders": "9f…"}, "extensions": …}.
 
     `loose` has the same shape; a difference there is a warning (an extension's version, rows that no dump carries).
+    `parents` names under a table that is a partition or a child those that it is part of, which may hold no rows.
     `notes` are sentences for a person. `snapshot` is the moment that the data is of, RFC 3339 in UTC, or "".
     """
 
@@ -49,6 +50,7 @@ class Contents:
     sequences: Mapping[str, Sequence] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     loose: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     snapshot: str = ""
@@ -66,6 +68,7 @@ class Contents:
             },
             "groups": {kind: dict(entries) for kind, entries in self.groups.items()},
             "loose": {kind: dict(entries) for kind, entries in self.loose.items()},
+            **({"parents": {n: list(of) for n, of in self.parents.items()}} if self.parents else {}),
             "roles": list(self.roles),
             "notes": list(self.notes),
             "snapshot": self.snapshot,
@@ -81,6 +84,7 @@ class Contents:
             sequences={n: Sequence(**s) for n, s in data.get("sequences", {}).items()},
             groups={kind: dict(entries) for kind, entries in data.get("groups", {}).items()},
             loose={kind: dict(entries) for kind, entries in data.get("loose", {}).items()},
+            parents={n: tuple(of) for n, of in data.get("parents", {}).items()},
             roles=tuple(data.get("roles", ())),
             notes=tuple(data.get("notes", ())),
             snapshot=str(data.get("snapshot", "")),

@@ -5,6 +5,8 @@ A module of this package is an engine when it has
     def connect(source: Source) -> Engine    cheap: nothing is reached before a method is called
 and, where a dump can be told to be whole without a server,
     def inspect(folder: Path) -> None        reads all of what `dump` wrote; raises Corrupt
+and, where people call what is in a backup by other names than its keys in Contents,
+    def parts(contents: Contents) -> Mapping[str, Iterable[str]]   what `load(only=…)` takes, each with its other names
 and, where a dump can be written as a script,
     def script(folder: Path, only: Collection[str] | None, rows: bool) -> AbstractContextManager[Iterator[bytes]]
 Drivers are imported inside functions: `killick --help` and the sidecar's loop load none.
@@ -13,13 +15,14 @@ The contract suite (tests/contract/test_engines.py) runs over every such module.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from killick import pick as picking
 from killick.contents import Contents
 from killick.errors import SettingsError
 from killick.plugins import gather
@@ -203,6 +206,23 @@ def connect(source: Source) -> Engine:
 
 def inspect(engine: str, folder: Path) -> None:
     """Reads the dump in `folder` through, where the engine (by its name in manifests) can. Raises Corrupt."""
-    for module in set(modules().values()):
-        if module.__name__.rpartition(".")[2] == engine and hasattr(module, "inspect"):
+    for module in _called(engine):
+        if hasattr(module, "inspect"):
             module.inspect(folder)
+
+
+def pick(engine: str, contents: Contents, typed: Iterable[str]) -> frozenset[str]:
+    """What `load(only=…)` is to be given for the names that somebody typed; a parent means its partitions too.
+
+    Raises SettingsError for a name that can mean several, NotFound (with what comes near) for one that means none.
+    """
+    parts: Mapping[str, Iterable[str]] = dict.fromkeys(contents.tables, ())
+    for module in _called(engine):
+        if hasattr(module, "parts"):
+            parts = module.parts(contents)
+    return picking.pick(typed, parts, contents.parents)
+
+
+def _called(engine: str) -> list[ModuleType]:
+    """The module with this name in manifests, or none."""
+    return [module for module in set(modules().values()) if module.__name__.rpartition(".")[2] == engine]

@@ -11,6 +11,7 @@ and pipes are left out with a note.
 
 from __future__ import annotations
 
+from killick.contents import Contents
 from killick.engines import Engine, Source
 
 SCHEMES = ("file",)
@@ -20,3 +21,8 @@ def connect(source: Source) -> Engine:
     from killick.engines.files.engine import Files  # not needed to know what engines there are
 
     return Files(source)
+
+
+def parts(contents: Contents) -> dict[str, tuple[str, ...]]:
+    """Files, links and folders; a folder means all that is in it."""
+    return {path: (f"{path}/",) for path in (*contents.tables, *contents.groups.get("attributes", {}))}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from killick.contents import Contents
 from killick.engines import Engine, Source
 
 SCHEMES = ("mongodb", "mongodb+srv")
@@ -29,3 +30,8 @@ def inspect(folder: Path) -> None:
     from killick.engines.mongodb.folder import inspect as whole
 
     whole(folder)
+
+
+def parts(contents: Contents) -> dict[str, tuple[str, ...]]:
+    """Collections, with their database's name and without."""
+    return {key: (key.partition(".")[2],) for key in contents.tables}

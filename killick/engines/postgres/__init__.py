@@ -7,16 +7,19 @@ catalog     tables, sequences and all that a schema's text leaves out; census: h
 tally       lines counted and hashed; rows: in the dump, in a database, by the server
 schema      a fingerprint of the schema's text
 roles       what belongs to the cluster: roles, settings of the database
-facts  inventory  dump  live  target  load  doctor     what the engine does, one file each
 marks       names and marks of what stands beside a database; server: a session outside of all, what is there
 belongings  owner, grants, settings of a database; rights, room: whether something may be made beside it, and fits
 alone       statements that want a database without sessions; drop: one that is ours goes
 beside  swap  snapshot     what is in use is replaced, brought back, rewound
+listing     the entries of a dump and what they need; part: those of single tables
+demands     version and extensions that a dump needs; neutral: what a copy must not do
+facts  inventory  dump  live  target  load  plain  scripts  doctor     what the engine does, one file each
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +40,8 @@ class Postgres:
 
     Its methods import the driver and the parts that they need.
     """
+
+    SCRIPTS = (".sql",)
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -63,7 +68,7 @@ class Postgres:
     ) -> Notes:
         from killick.engines.postgres.load import load
 
-        return load(self.address, self.source.owners, folder, jobs, contents, watch, only)
+        return load(self.address, self.source.owners, self.source.rows, folder, jobs, contents, watch, only)
 
     def contents(self, like: Contents | None = None) -> Contents:
         from killick.engines.postgres.live import contents
@@ -119,6 +124,16 @@ class Postgres:
 
         return reset(self.address)
 
+    def script(self, path: Path) -> None:
+        from killick.engines.postgres.scripts import run
+
+        run(self.address, path)
+
+    def environment(self) -> dict[str, str]:
+        from killick.engines.postgres.scripts import environment
+
+        return environment(self.address)
+
 
 def connect(source: Source) -> Engine:
     return Postgres(source)
@@ -128,3 +143,17 @@ def inspect(folder: Path) -> None:
     from killick.engines.postgres.whole import inspect
 
     inspect(folder)
+
+
+def script(folder: Path, only: Collection[str] | None, rows: bool) -> AbstractContextManager[Iterator[bytes]]:
+    from killick.engines.postgres.plain import text
+
+    return text(folder, only, rows)
+
+
+def parts(contents: Contents) -> dict[str, tuple[str, ...]]:
+    """Tables, and those that hold no rows but in their partitions, as people name them: public.orders, orders."""
+    from killick.engines.postgres.names import spellings
+
+    keys = {*contents.tables, *(parent for of in contents.parents.values() for parent in of)}
+    return {key: spellings(key) for key in keys}

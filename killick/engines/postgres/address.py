@@ -15,7 +15,7 @@ from urllib.parse import quote
 from killick.engines import Source
 from killick.errors import AccessDenied, DatabaseMissing, KillickError, SettingsError, Unreachable
 
-_DEFAULTS = {"connect_timeout": "10", "application_name": "killick", "keepalives_idle": "60"}
+DEFAULTS = {"connect_timeout": "10", "application_name": "killick", "keepalives_idle": "60"}
 _SECRET = ("password", "sslpassword")
 MAINTENANCE = ("template1", "postgres")  # template1 first: a project's own database is often called postgres
 
@@ -70,7 +70,7 @@ def parse(source: Source) -> Address:
         options["user"] = os.environ["PGUSER"]
     if "dbname" not in options:
         options["dbname"] = options.get("user") or "postgres"
-    return Address({**_DEFAULTS, **options}, password)
+    return Address({**DEFAULTS, **options}, password)
 
 
 def renamed(url: str, database: str) -> str:

@@ -61,6 +61,15 @@ _NOT_CARRIED = rf"""
     ORDER BY 1, 2"""
 
 
+_PARENTS = f"""
+    SELECT n.nspname::text, c.relname::text, p.schema, p.relname::text FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN (SELECT p.oid, p.relname, n.nspname::text AS schema FROM pg_catalog.pg_class p
+        JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace) p ON p.oid = i.inhparent {_EXTENSION_OF}
+    WHERE c.relkind::text IN ('r', 'p', 'f') AND c.relpersistence::text <> 't' AND {USER_SCHEMA} AND e.oid IS NULL
+    ORDER BY i.inhrelid::bigint, i.inhseqno"""
+
+
 @dataclass(frozen=True)
 class Relation:
     """A table whose rows a dump carries. `condition` is an extension's own WHERE clause for its table, if any.
@@ -126,6 +135,15 @@ def relations(session: Session) -> list[Relation]:
         Relation(oid, schema, name, condition or "", unlogged, size, tuple(columns), tuple(generated), may, hidden)
         for oid, schema, name, condition, unlogged, size, columns, generated, may, hidden in session.rows(_TABLES)
     ]
+
+
+def parents(session: Session) -> dict[str, tuple[str, ...]]:
+    """Of each partition, and of each table that inherits, the tables right above it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for schema, name, parent_schema, parent in session.rows(_PARENTS):
+        key = names.key(schema, name)
+        found[key] = (*found.get(key, ()), names.key(parent_schema, parent))
+    return found
 
 
 def sequences(session: Session) -> list[Numbers]:

@@ -72,7 +72,10 @@ _EMPTY = (
     f"pg_proc x WHERE {_own('pg_proc')} AND x.pronamespace IN {_SCHEMAS}",
     f"pg_type x WHERE {_own('pg_type')} AND x.typnamespace IN {_SCHEMAS} AND x.typtype::text IN ('e', 'd', 'r')",
     f"pg_namespace x WHERE {USER_SCHEMA} AND x.nspname::text <> 'public' AND {_own('pg_namespace')}"
-    " AND x.oid NOT IN (SELECT extnamespace FROM pg_catalog.pg_extension)",
+    " AND x.oid NOT IN (SELECT extnamespace FROM pg_catalog.pg_extension)"
+    # Made by the extension, and not its member: the image postgis/postgis is born with it.
+    " AND (x.nspname::text <> 'tiger_data' OR NOT EXISTS"
+    " (SELECT FROM pg_catalog.pg_extension WHERE extname::text = 'postgis_tiger_geocoder'))",
     "pg_largeobject_metadata",
 )
 

@@ -70,12 +70,20 @@ class Client:
     def listing(self, folder: Path, *flags: str) -> Command:
         return self._command("pg_restore", None, "--list", *flags, str(folder / FOLDER))
 
+    def text(self, folder: Path, *flags: str, file: str = "-") -> Command:
+        return self._command("pg_restore", None, f"--file={file}", *flags, str(folder / FOLDER))
+
+    def script(self, address: Address, path: Path) -> Command:
+        """In one transaction, up to the first error; terse: without the rows that DETAIL and CONTEXT quote."""
+        flags = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=terse")
+        return self._command("psql", address, *flags, f"--file={path}", f"--dbname={address.conninfo()}")
+
     def _command(self, name: str, address: Address | None, *arguments: str) -> Command:
-        """PGTZ: timestamps in a dump are then UTC, whatever the database or the role has set."""
+        """PGTZ: timestamps in a dump are then UTC, whatever the database or the role has set; a script's are not."""
         env = self.program.environment()
         password = ""
         if address is not None:
-            env |= {"PGTZ": "UTC", **address.environment()}
+            env |= address.environment() if name == "psql" else {"PGTZ": "UTC", **address.environment()}
             password = address.password
             arguments = ("--no-password", *arguments)
         return Command((str(self.program.beside(name)), *arguments), env=env, secrets=(password,) if password else ())
@@ -113,6 +121,14 @@ def client_for(server: int, major: int = 0) -> Client:
             " not installed here: the dump may need a server as new as the client",
         ),
     )
+
+
+def reader() -> Client:
+    """The newest client, which reads what any older one wrote. Raises Unsupported where there is no pg_restore."""
+    there = installed("pg_restore")
+    if not there:
+        raise Unsupported("there is no pg_restore here", "use killick's image, or name its folder in PROGRAMS")
+    return Client(there[0])
 
 
 def _minor(program: Program, server: int) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
             told = _progress(folder, frozen, running, watch)
             measured = inventory.measure(session, frozen.tables, frozen.numbers, evidence == "server", told)
             groups, loose, notes = inventory.taken(session)
+            parents = catalog.parents(session)
             oids = roles.named(session)
             named = roles.role_names(session, oids)
             (folder / roles.FILE).write_text(roles.globals_sql(session, oids), encoding="utf-8")
@@ -81,6 +82,7 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
         sequences=sequences,
         groups={**schema.fingerprint(client.archive_schema(folder)), **groups},
         loose=loose,
+        parents=parents,
         roles=named,
         notes=tuple(dict.fromkeys([*client.warnings, *frozen.notes, *notes])),
         snapshot=frozen.moment,

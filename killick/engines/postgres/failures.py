@@ -22,7 +22,8 @@ _FAILURES = tuple(
             "missing-extension",
             r'could not open extension control file|extension "[^"]*" is not available|could not access file "\$libdir'
             r'|extension "[^"]*" has no installation script|could not load library|schema "topology" does not exist'
-            r'|type "[^"]*geo(metry|graphy)" does not exist',
+            r'|type "[^"]*geo(metry|graphy)" does not exist|can only create extension in database'
+            r'|can only be loaded via shared_preload_libraries|security label provider "[^"]*" is not loaded',
             "use a server that has the extension: an image such as postgis/postgis of the source's major",
         ),
         (
@@ -118,6 +119,11 @@ def _sentences(stderr: str) -> str:
     """The lines that name the error and its place. DETAIL, CONTEXT and the command may hold a row or a password."""
     place = re.findall(r"from TOC entry (.*)", stderr)
     told = re.findall(r"ERROR:\s*(.*)", stderr) or re.findall(r"error: (.*)", stderr) or stderr.splitlines()[-1:]
-    first = _CONTENT.sub(r"\1…", told[0].strip()) if told else ""
+    first = without_content(told[0].strip()) if told else ""
     where = f" ({place[-1].strip()})" if place else ""
     return f"{first}{where}"
+
+
+def without_content(said: str) -> str:
+    """A sentence of the server's without the value that it could not read."""
+    return _CONTENT.sub(r"\1…", said)

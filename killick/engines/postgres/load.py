@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from killick import process
 from killick.contents import Contents
-from killick.engines.postgres import commands, names, part, roles, target
+from killick.engines.postgres import commands, demands, listing, names, neutral, part, roles, target
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.commands import Client
 from killick.engines.postgres.failures import restore_error
+from killick.engines.postgres.listing import Listing
 from killick.engines.postgres.session import DatabaseError, Session, session
-from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError, Unsupported
+from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError
 from killick.watch import Watch
 
-_TIMEOUTS = 17
 _CONFIGURATION = """
     SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
@@ -28,70 +27,84 @@ _COPIES = """
 def load(
     address: Address,
     owners: bool,
+    rows: bool,
     folder: Path,
     jobs: int,
     contents: Contents,
     watch: Watch,
     only: Collection[str] | None,
 ) -> tuple[str, ...]:
-    """`owners`: with roles, owners, grants and subscriptions. Raises Refused, RestoreError and the SourceErrors."""
+    """`owners`: with roles, owners, grants and subscriptions, all as it was; without it is a copy, and made harmless.
+
+    Without `rows` the schema alone: no large objects, sequences at their start, materialized views empty.
+    Raises Refused, RestoreError and the SourceErrors; NotFound for a table of `only` that the dump has not.
+    """
     if not (folder / commands.FOLDER / "toc.dat").is_file():
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
-    client = _client(target.version(address), contents)
-    try:
-        entries = process.run(client.listing(folder)).text.splitlines()
-        verbose = process.run(client.listing(folder, "--verbose")).text if only is not None else ""
-    except CommandFailed as error:
-        raise restore_error(error) from None
-    if only is not None:
-        entries = part.chosen(verbose, entries, only)
+    client = demands.client(target.version(address), contents)
+    available = target.extensions(address)
+    wanted, notes = _wanted(client, folder, contents, only)
+    if not rows:
+        wanted = wanted.schema()
+    if not owners:
+        wanted, without = neutral.suited(wanted, available)
+        notes += without
+    demands.refuse_missing(wanted, available, contents)
     address = target.writing(address)
-    notes = target.prepare(address, contents)
+    notes += target.prepare(address, contents)
     with session(address) as server:
         quiet = address.saying("-c lc_messages=C") if server.superuser else address
-        notes += _roles(server, owners, folder, contents)
+        notes += _roles(server, owners, folder, contents, wanted)
         absent = _absent_tablespaces(server, contents)
         flags = ["--no-owner", "--no-acl", "--no-subscriptions"] if not owners else []
         if absent:
             flags.append("--no-tablespaces")
             notes.append(f"no tablespace {', '.join(absent)} here: all lies in the default one")
-        run = _Restore(client, quiet, folder, server, contents, watch)
-        run(entries, *flags, "--section=pre-data")
-        first, rest = _apart(entries, server)
-        if first:
+        if not rows:
+            flags.append("--schema-only")
+        total = sum(t.rows for key, t in contents.tables.items() if rows and (only is None or key in only))
+        run = _Restore(client, quiet, folder, server, total, watch)
+        wanted, labels = wanted.apart("SECURITY LABEL")
+        wanted, triggers = wanted.apart("EVENT TRIGGER")
+        run(wanted, *flags, "--section=pre-data")
+        first, rest = _apart(wanted, server)
+        if first and rows:
             run(first, *flags, "--data-only")
+        if not owners:
+            notes += neutral.calm(server)
         run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={jobs}")
+        if labels:
+            notes += _labelled(run, labels, owners, flags)
+        if triggers:
+            run(triggers, *flags)  # filling a materialized view would have fired them
         if only is None:
             notes += _settings(server, address.database, owners, contents)
-    watch(contents.rows, contents.rows, "rows")
+    watch(total, total, "rows")
     return (*client.warnings, *notes)
 
 
-def _client(version: int, contents: Contents) -> Client:
-    """Refuses a server that is too old for the dump, before anything is made.
-
-    pg_restore must be as new as the pg_dump that wrote; from 17 on it says SET transaction_timeout to any server.
-    """
-    of, by = (int(contents.loose.get("versions", {}).get(what, 0)) for what in ("server", "client"))
-    here = version // 10000
-    if of > here:
-        raise Unsupported(
-            f"the dump is of Postgres {of} and the server here is {commands.version(version)}",
-            f"restore into Postgres {of} or newer",
-        )
-    if by >= _TIMEOUTS > here:
-        raise Unsupported(
-            f"the dump was written by pg_dump {by}, and the server here is {commands.version(version)}",
-            f"restore into Postgres {_TIMEOUTS} or newer, and back up with the clients of {of}",
-        )
-    return commands.client_for(version, max(by, here))
+def _wanted(
+    client: Client, folder: Path, contents: Contents, only: Collection[str] | None
+) -> tuple[Listing, list[str]]:
+    """The entries of the dump, or of that part of it; and notes."""
+    try:
+        whole = listing.read(process.run(client.listing(folder, "--verbose")).stdout)
+        if only is None:
+            return whole, []
+        found = part.of(whole, client, folder, only)
+    except CommandFailed as error:
+        raise restore_error(error) from None
+    objects = contents.groups.get("large objects", {}).get("all", "0").partition(" ")[0]
+    notes = [f"the {objects} large objects of the backup belong to no table: they were left out"]
+    return found.listing, found.notes + (notes if objects != "0" else [])
 
 
-def _roles(server: Session, owners: bool, folder: Path, contents: Contents) -> list[str]:
-    """All of globals.sql; or, without owners, just those roles that policies name."""
+def _roles(server: Session, owners: bool, folder: Path, contents: Contents, wanted: Listing) -> list[str]:
+    """All of globals.sql; or, without owners, just those roles that policies and user mappings name."""
     there = roles.existing(server)
     if not owners:
-        missing = sorted(set(contents.groups.get("required roles", {})) - there)
+        named = contents.groups.get("required roles", {}) if any(wanted.of("POLICY", "USER MAPPING")) else {}
+        missing = sorted(named.keys() - there)
         for role in missing:
             _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
         return [f"made the role {role}, without login: policies or user mappings name it" for role in missing]
@@ -117,32 +130,40 @@ def _absent_tablespaces(server: Session, contents: Contents) -> list[str]:
     return sorted(set(contents.loose.get("tablespaces", {}).values()) - there)
 
 
-def _apart(entries: list[str], server: Session) -> tuple[list[str], list[str]]:
+def _apart(wanted: Listing, server: Session) -> tuple[Listing, Listing]:
     """The rows of extensions' configuration tables, and all the rest.
 
     They are loaded first and one after the other: foreign keys between them (PostGIS's topology) fail in parallel.
     """
-    wanted = [f" TABLE DATA {schema} {name} " for schema, name in server.rows(_CONFIGURATION)]
-    first = [e for e in entries if " TABLE DATA " in e and any(w in e for w in wanted)]
-    taken = set(first)
-    return first, [e for e in entries if e not in taken]
+    tables = tuple(listing.line(schema, name) for schema, name in server.rows(_CONFIGURATION))
+    first = {number for number, entry in wanted.of("TABLE DATA") if entry.title.startswith(tables)}
+    return wanted.only(first), wanted.without(first)
+
+
+def _labelled(run: _Restore, labels: Listing, owners: bool, flags: Iterable[str]) -> list[str]:
+    """A copy does without security labels where nothing reads them: a provider is a library that its server loads."""
+    try:
+        run(labels, *flags)
+    except RestoreError as error:
+        if owners or error.reason != "missing-extension":
+            raise
+        return [f"{len(labels)} security labels were left out: {error.message}"]
+    return []
 
 
 class _Restore:
     """Runs pg_restore over a list of entries, and tells how many rows are in."""
 
     def __init__(
-        self, client: Client, address: Address, folder: Path, server: Session, contents: Contents, watch: Watch
+        self, client: Client, address: Address, folder: Path, server: Session, total: int, watch: Watch
     ) -> None:
         self.client, self.address, self.folder = client, address, folder
-        self.server, self.total, self.watch = server, contents.rows, watch
+        self.server, self.total, self.watch = server, total, watch
         self.seen: dict[tuple[int, int], int] = {}
 
-    def __call__(self, entries: Iterable[str], *flags: str) -> None:
-        with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8", errors="surrogateescape") as chosen:
-            chosen.write("\n".join(entries) + "\n")
-            chosen.flush()
-            command = self.client.restore(self.address, self.folder, f"--use-list={chosen.name}", *flags)
+    def __call__(self, entries: Listing, *flags: str) -> None:
+        with entries.file() as chosen:
+            command = self.client.restore(self.address, self.folder, f"--use-list={chosen}", *flags)
             with process.start(command) as running:
                 while True:
                     try:

@@ -25,3 +25,9 @@ def parts(qualified: str) -> list[str]:
     """The schema and name of a key."""
     found = re.findall(r'"((?:[^"]|"")*)"|([^."]+)', qualified)
     return [quoted.replace('""', '"') or bare for quoted, bare in found]
+
+
+def spellings(qualified: str) -> tuple[str, ...]:
+    """Other ways to write a key, with the schema and without: orders, "orders", public.Order Items."""
+    schema, name = parts(qualified)
+    return name, key(name), sql(name), f"{schema}.{name}", sql(schema, name)

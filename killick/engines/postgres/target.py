@@ -44,6 +44,23 @@ def version(address: Address) -> int:
         return found.version
 
 
+def extensions(address: Address) -> set[str]:
+    """Those that could be made in this database; none where the server's provider does not tell.
+
+    pg_cron is one of them only in the one database that cron.database_name names.
+    """
+    with _reached(address) as found:
+        try:
+            there = {row[0] for row in found.rows("SELECT name::text FROM pg_catalog.pg_available_extensions")}
+        except (AccessDenied, DatabaseError):
+            return set()
+        try:
+            home = found.value("SELECT pg_catalog.current_setting('cron.database_name', true)")
+        except AccessDenied:
+            home = None
+    return there if home == address.database else there - {"pg_cron"}
+
+
 def writing(address: Address) -> Address:
     """The same, where default_transaction_read_only does not bind us: a courtesy of the database or the role."""
     with _reached(address) as found:

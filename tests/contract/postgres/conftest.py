@@ -70,11 +70,12 @@ def engine(
     user: str = "postgres",
     password: str | None = None,
     owners: bool = False,
+    rows: bool = True,
     evidence: str = "dump",
 ) -> Engine:
     secret = server.password if password is None else password
     url = f"postgres://{quote(user, safe='')}@127.0.0.1:{server.port}/{quote(database, safe='')}"
-    return Engine(Source("db", url, secret, owners=owners, evidence=evidence))
+    return Engine(Source("db", url, secret, owners=owners, rows=rows, evidence=evidence))
 
 
 def backup(source: Engine, folder: Path, jobs: int = 2) -> Backup:

@@ -1,0 +1,58 @@
+"""Which parts of a backup somebody means who typed their names: a table, a collection, a folder. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from killick.errors import NotFound, SettingsError
+
+
+def pick(
+    typed: Iterable[str], parts: Mapping[str, Iterable[str]], parents: Mapping[str, Sequence[str]]
+) -> frozenset[str]:
+    """The keys of `parts` that are meant, with all that is part of them in turn.
+
+    `parts` has under each key the other names that people give it, which may be several parts' names; a key itself
+    is always meant by its own name. `parents` names under a part those that it is a part of.
+    Raises SettingsError where a name can mean several, NotFound (with what comes near) where it means none.
+    """
+    named: dict[str, list[str]] = {}
+    for key, others in parts.items():
+        for name in set(others):
+            named.setdefault(name, []).append(key)
+    found: set[str] = set()
+    lost, unclear = [], []
+    for name in typed:
+        keys = [name] if name in parts else named.get(name, [])
+        if len(keys) > 1:
+            unclear.append(f"{name} can mean {' or '.join(sorted(keys))}: name one of them in full")
+        elif not keys:
+            lost.append(name)
+        found.update(keys)
+    if unclear:
+        raise SettingsError(unclear)
+    if lost:
+        near = sorted({key for name in lost for key in _near(name, parts, named)})
+        hint = f"did you mean {' or '.join(near)}?" if near else "killick show lists what it holds"
+        raise NotFound(f"the backup does not hold {', '.join(lost)}", hint)
+    return frozenset(found | _inside(found, parents))
+
+
+def _near(name: str, parts: Mapping[str, Iterable[str]], named: Mapping[str, list[str]]) -> Iterable[str]:
+    for close in difflib.get_close_matches(name, {*parts, *named}, n=3):
+        yield from [close] if close in parts else named[close]
+
+
+def _inside(found: Iterable[str], parents: Mapping[str, Sequence[str]]) -> set[str]:
+    children: dict[str, list[str]] = {}
+    for child, of in parents.items():
+        for parent in of:
+            children.setdefault(parent, []).append(child)
+    inside: set[str] = set()
+    todo = list(found)
+    while todo:
+        new = [child for child in children.get(todo.pop(), ()) if child not in inside]
+        inside.update(new)
+        todo += new
+    return inside
