@@ -17,7 +17,7 @@ from killick.stream import Measure, measure
 from killick.tar import unpack
 from killick.watch import Phases, Watch
 
-__all__ = ["MANIFEST", "Opened", "agreed", "decoded", "fetch", "open_archive"]
+__all__ = ["MANIFEST", "Opened", "agreed", "archive_of", "check", "decoded", "download", "fetch", "open_archive"]
 
 _BEFORE = "restore the backup before it: killick list"
 
@@ -39,31 +39,45 @@ def fetch(store: Store, manifest: Manifest, folder: Path, phases: Phases) -> Pat
 
     Raises Corrupt when they differ or the object is gone: lrzip would decode all the wrong bytes first.
     """
-    archive = _archive_of(manifest)
-    path = folder / archive.key.rpartition("/")[2]
+    path = folder / archive_of(manifest).key.rpartition("/")[2]
+    download(store, manifest, path, phases)
+    check(path, manifest, phases)
+    return path
+
+
+def download(store: Store, manifest: Manifest, path: Path, phases: Phases) -> None:
+    """The first half of `fetch`: goes on with what an earlier one left there. Raises Corrupt when it is gone."""
+    archive = archive_of(manifest)
     with phases.phase("download") as watch:
         try:
             store.get(archive.key, path, watch=watch)
         except NotFound:
             raise Corrupt(f"{manifest.id}: its archive {archive.key} is not in the store", _BEFORE) from None
+
+
+def check(path: Path, manifest: Manifest, phases: Phases) -> None:
+    """The second half of `fetch`. Raises Corrupt when it is not the archive that the manifest describes."""
+    archive = archive_of(manifest)
     with phases.phase("check") as watch:
         seen = measure(path, watch)
         if seen.size != archive.bytes:
             raise Corrupt(f"{manifest.id} has {seen.size} bytes, its manifest says {archive.bytes}", _BEFORE)
         if seen.sha256 != archive.sha256:
             raise Corrupt(f"{manifest.id} does not match its SHA-256", _BEFORE)
-    return path
 
 
-def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "") -> Opened:
+def open_archive(
+    path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "", *, keep: bool = False
+) -> Opened:
     """Decrypts, decodes and unpacks a checked archive into `folder`, and compares what it says of itself.
 
-    The archive is deleted on the way. Raises Corrupt when it does not decode to what was encoded, or when the
-    manifest inside is not that of the one beside: an archive of another source, or an older one under this name.
+    The archive is deleted on the way, unless it is to `keep`. Raises Corrupt when it does not decode to what was
+    encoded, or when the manifest inside is not that of the one beside: an archive of another source, or an older one
+    under this name.
     """
     inside = folder / "dump"
     inside.mkdir()
-    with decoded(path, outer, folder, phases, identity) as tar:
+    with decoded(path, outer, folder, phases, identity, keep=keep) as tar:
         unpack(tar, inside)
     inner = agreed(inside / MANIFEST, outer)
     (inside / MANIFEST).unlink()
@@ -71,19 +85,23 @@ def open_archive(path: Path, outer: Manifest, folder: Path, phases: Phases, iden
 
 
 @contextmanager
-def decoded(path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "") -> Iterator[Iterator[bytes]]:
-    """The tar in a checked archive, decrypted and decoded; `folder` is scratch, and the archive is deleted.
+def decoded(
+    path: Path, outer: Manifest, folder: Path, phases: Phases, identity: str = "", *, keep: bool = False
+) -> Iterator[Iterator[bytes]]:
+    """The tar in a checked archive, decrypted and decoded; `folder` is scratch.
 
-    Raises Corrupt, from the iteration's end at the latest, when it is not what was encoded.
+    The archive is deleted, unless it is to `keep`. Raises Corrupt, from the iteration's end at the latest, when it is
+    not what was encoded.
     """
-    archive = _archive_of(outer)
+    archive = archive_of(outer)
     codec = by_name(archive.codec, outer.id)
     if path.name.endswith(AGE):
         with phases.phase("decrypt"):
-            plain = path.with_name(path.name.removesuffix(AGE))
+            plain = folder / path.name.removesuffix(AGE)
             decrypt(path, plain, identity)
-            path.unlink()
-            path = plain
+            if not keep:
+                path.unlink()
+            path, keep = plain, False
     with phases.phase("decode") as watch:
         try:
             with decode(codec, path, folder) as data:
@@ -93,7 +111,8 @@ def decoded(path: Path, outer: Manifest, folder: Path, phases: Phases, identity:
                 raise
             raise Corrupt(f"{outer.id} does not decode: {error.message}", _BEFORE) from None
         finally:
-            path.unlink(missing_ok=True)
+            if not keep:
+                path.unlink(missing_ok=True)
 
 
 def _measured(data: Iterable[bytes], archive: Archive, id: str, watch: Watch) -> Iterator[bytes]:
@@ -127,7 +146,8 @@ def _of(manifest: Manifest, name: str) -> str:
     return repr(value) if isinstance(value, str) else "something else"
 
 
-def _archive_of(manifest: Manifest) -> Archive:
+def archive_of(manifest: Manifest) -> Archive:
+    """Raises Corrupt when it names none."""
     if manifest.archive is None:
         raise Corrupt(f"the manifest of {manifest.id} names no archive", _BEFORE)
     return manifest.archive

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from killick import catalog, observers, settings, stores
 from killick.archive import Recipe
+from killick.cache import Cache
 from killick.catalog import Catalog
 from killick.events import Emitter, Event, PhaseFinished
 from killick.observers.log import progress
@@ -40,6 +41,10 @@ class Session:
     @property
     def scratch(self) -> Scratch:
         return Scratch(self.settings.scratch)
+
+    @property
+    def cache(self) -> Cache:
+        return Cache(self.settings.cache, self.settings.cache_age, self.settings.cache_size)
 
     @property
     def owner(self) -> Owner:

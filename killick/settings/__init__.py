@@ -61,7 +61,8 @@ class Telling:
 class Settings:
     """`project` is "" and `sources` empty where they were not given.
 
-    `recipients` and `identity` are age's; `restore_to` is RESTORE_URL as a source; `mask` are the rules' text.
+    `recipients` and `identity` are age's; `cache_age` is in seconds, `cache_size` in bytes; `restore_to` is RESTORE_URL
+    as a source; `mask` are the rules' text.
     """
 
     project: str = ""
@@ -80,6 +81,8 @@ class Settings:
     jobs: int = 1
     scratch: Path = Path("/tmp/killick")  # noqa: S108  # each run makes its own folder in it, mode 0700
     cache: Path = Path("/tmp/killick-cache")  # noqa: S108  # `load` always sets it
+    cache_age: float = 604800.0
+    cache_size: int = 20 << 30
     restore_to: Source | None = None
     mask: str = ""
     mask_key: str = field(default="", repr=False)
@@ -165,6 +168,8 @@ def _settings(read: Reader) -> Settings:
         jobs=read("JOBS") or limits().cpus,
         scratch=read("SCRATCH_DIR") or Path(tempfile.gettempdir(), "killick"),
         cache=read("CACHE_DIR") or Path("~/.cache/killick").expanduser(),
+        cache_age=read("CACHE_MAX_AGE") or 0.0,
+        cache_size=read("CACHE_MAX_SIZE") or 0,
         restore_to=Source("restore", target.url, password=target.password) if target else None,
         mask=read("MASK") or "",
         mask_key=read("MASK_KEY") or "",

@@ -84,8 +84,10 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
           parse=values.whole(1, 256)),
         V("SCRATCH_DIR", "room for raw data, largest table and archive; default: `/tmp/killick`",
           parse=values.folder, example="/scratch"),
-        V("CACHE_DIR", "fetched archives; default: `~/.cache/killick`",
+        V("CACHE_DIR", "fetched archives, for the next restore; default: `~/.cache/killick`",
           parse=values.folder, example="/var/cache/killick"),
+        V("CACHE_MAX_AGE", "what was not used for so long leaves it", "7d", values.duration),
+        V("CACHE_MAX_SIZE", "what it may hold; the least recently used leave first", "20g", values.size),
         V("PROGRAMS", "more folders with databases' own programs, separated by colons", file_form=False),
     ),
     "Restoring": (

@@ -14,21 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from killick.stores._threads import THREADS, Cancelled, running
 from killick.stream import CHUNK, Measure
 from killick.watch import Watch
 
 PART = 16 << 20
 MOST_PARTS = 10_000
-THREADS = 3
 
 
 def part_size(total: int) -> int:
     """Whole MiB, so that 10,000 parts hold `total` bytes: S3's limit, up to its 5 TiB."""
     return max(PART, math.ceil(total / MOST_PARTS / CHUNK) * CHUNK)
-
-
-class Cancelled(BaseException):  # no Exception: boto3 would take it for a cut connection, and retry
-    """The upload was given up while this part was on its way."""
 
 
 class Slice(io.RawIOBase):
@@ -100,35 +96,26 @@ class Parts:
 
 
 def send_all(path: Path, send: Send, watch: Watch) -> Parts:
-    """Sends the file by a few threads. The first error ends it; an exception here (a signal) ends them at once.
-
-    The threads are daemons: one that waits for a dead server never keeps the process from ending.
-    """
+    """Sends the file by a few threads. The first error ends it; an exception here (a signal) ends them at once."""
     parts = Parts()
     todo: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[Part, str | BaseException]] = queue.SimpleQueue()
     cancelled = threading.Event()
-    workers = [threading.Thread(target=_work, args=(todo, done, send), daemon=True) for _ in range(THREADS)]
     sent = 0
 
-    with path.open("rb") as file:
+    def stop() -> None:
+        cancelled.set()
+        for _ in range(THREADS):
+            todo.put(None)
+
+    with path.open("rb") as file, running(lambda: _work(todo, done, send), THREADS, stop):
         total = os.fstat(file.fileno()).st_size
-        try:
-            for worker in workers:
-                worker.start()
-            for part in _cut(file, total, parts, cancelled):
-                todo.put(part)
-                last = part.number * part_size(total) >= total
-                while len(parts.digests) - len(parts.etags) > (0 if last else THREADS):
-                    sent += _settle(parts, *done.get())
-                    watch(sent, total)
-        finally:
-            cancelled.set()
-            for _ in workers:
-                todo.put(None)
-            for worker in workers:
-                if worker.ident is not None:
-                    worker.join(timeout=0.5)
+        for part in _cut(file, total, parts, cancelled):
+            todo.put(part)
+            last = part.number * part_size(total) >= total
+            while len(parts.digests) - len(parts.etags) > (0 if last else THREADS):
+                sent += _settle(parts, *done.get())
+                watch(sent, total)
     return parts
 
 

@@ -63,15 +63,15 @@ class Folder:
 
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
         source = self._target(key)
-        with self._explained(key), source.open("rb") as file:
+        with self._explained(key), source.open("rb") as file, Partial(path) as partial:
             stored = _stored(key, os.fstat(file.fileno()))
-            partial = Partial(path)
-            with partial.writing(stored.etag) as out:
-                file.seek(partial.have())
-                for chunk in chunks(file):
-                    out.write(chunk)
-                    watch(file.tell(), stored.bytes)
-            partial.finish(key, stored.bytes)
+            partial.begin(stored.etag, stored.bytes)
+            file.seek(partial.have)
+            for chunk in chunks(file):
+                partial.write(file.tell() - len(chunk), chunk)
+                watch(file.tell(), stored.bytes)
+                partial.keep()
+            partial.finish(key)
 
     def list(self, prefix: str) -> Iterator[Stored]:
         folder, _, _ = prefix.rpartition("/")

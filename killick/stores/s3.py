@@ -13,9 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import random
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,10 +25,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from killick.errors import KillickError, NotFound, SettingsError, StoreError
 from killick.stores import Access, Stored
-from killick.stores._multipart import PART, THREADS, Part, send_all
-from killick.stores._partial import Partial
+from killick.stores._download import download
+from killick.stores._multipart import PART, Part, send_all
 from killick.stores._s3_errors import code, explained, status
-from killick.stream import CHUNK
+from killick.stores._threads import THREADS
 from killick.watch import Watch, unwatched
 
 SCHEMES = ("s3",)
@@ -95,23 +93,9 @@ class S3:
             return self._compared(key, size, etag, checksums, head)
 
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
-        from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
-
-        partial = Partial(path)
-        failures = 0
+        name = {"Bucket": self.bucket, "Key": self._key(key)}
         with self._explained(key):
-            while True:
-                before = partial.have()
-                try:
-                    return partial.finish(key, self._fetch(key, partial, watch))
-                except FlexibleChecksumError:
-                    partial.drop()
-                    raise StoreError(f"{key}: what came does not have the checksum that the store gives") from None
-                except (HTTPClientError, IncompleteReadError):  # the body was cut; boto3 retries requests, not bodies
-                    failures = 1 if partial.have() - before >= CHUNK else failures + 1
-                    if failures >= self.attempts:
-                        raise
-                    time.sleep(random.uniform(0, min(20, 2 ** (failures - 1))))  # noqa: S311  # no secret
+            download(self._client, name, key, path, self.attempts, watch)
 
     def list(self, prefix: str) -> Iterator[Stored]:
         skip = len(self._key(""))
@@ -252,35 +236,6 @@ class S3:
             f"{key}: {size} bytes were sent, and the store has {what}; the object is not used",
             "try again; if it stays, the store or a proxy before it alters data",
         )
-
-    def _fetch(self, key: str, partial: Partial, watch: Watch) -> int:
-        """Appends what is still to come; gives the object's whole size."""
-        from botocore.exceptions import ClientError
-
-        have, etag = (partial.have(), partial.etag()) if partial.etag() else (0, "")
-        asked: dict[str, str] = {"ChecksumMode": "ENABLED"}
-        if have:
-            asked = {"Range": f"bytes={have}-", "IfMatch": etag}
-        try:
-            answer = self._client.get_object(Bucket=self.bucket, Key=self._key(key), **asked)
-        except ClientError as error:
-            if not have or status(error) not in (412, 416):
-                raise
-            head = self._head(key)
-            if head["ETag"] != etag or head["ContentLength"] != have:
-                partial.drop()
-                return self._fetch(key, partial, watch)
-            return have
-        if have and "ContentRange" not in answer:  # a server that gives all of it, whatever was asked
-            partial.drop()
-            have = 0
-        total = have + int(answer["ContentLength"])
-        with partial.writing(answer["ETag"]) as out:
-            while chunk := answer["Body"].read(CHUNK):
-                out.write(chunk)
-                have += len(chunk)
-                watch(have, total)
-        return total
 
 
 def _same(key: str, digest: str, wanted: str) -> None:

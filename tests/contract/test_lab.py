@@ -22,7 +22,7 @@ from botocore.exceptions import (
 
 from tests.lab import mongod as mongo_parts
 from tests.lab import postgres, sample
-from tests.lab.faults import Answer, CutDownload, CutUpload, Faults, Flip, Lie, LoseAnswer, Skew, Slow
+from tests.lab.faults import Answer, CutDownload, CutUpload, Fault, Faults, Flip, Ignore, Lie, LoseAnswer, Skew, Slow
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
 from tests.lab.s3 import S3
@@ -132,6 +132,22 @@ def test_without_a_fault_everything_passes(faults: Faults, bucket: str) -> None:
     assert [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]] == ["there", "ünï code/k"]
     client.delete_object(Bucket=bucket, Key="ünï code/k")
     assert faults.seen == {"PUT": 1, "GET": 2, "DELETE": 1}
+
+
+def test_a_server_that_does_not_know_a_header(faults: Faults, bucket: str) -> None:
+    client, asked = faults.client(), {"Bucket": bucket, "Key": "there", "Range": "bytes=10-19"}
+    assert client.get_object(**asked)["Body"].read() == BODY[10:20]
+    faults.add(Ignore("Range"), ranged=True, times=1)
+    answer = client.get_object(**asked)
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert "ContentRange" not in answer
+    assert answer["Body"].read() == BODY
+    assert [(r.range, r.sent) for r in faults.requests] == [("bytes=10-19", 10), ("bytes=10-19", len(BODY))]
+    for fault, status in ((Fault(), 412), (Ignore("if-match"), 206)):
+        faults.add(fault, times=1)
+        with suppress(ClientError):
+            client.get_object(**asked, IfMatch='"another"')["Body"].close()
+        assert faults.requests[-1].status == status
 
 
 def test_an_answer_n_times(faults: Faults, bucket: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from killick import stores
 from killick.errors import NotFound, SettingsError, StoreError, Taken
 from killick.stores import Store
+from killick.watch import Watch
 
 SMALL, LARGE = 1_000, (20 << 20) + 7  # one request, and several parts, where a store has parts
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
@@ -68,16 +69,18 @@ def interrupt(done: int, total: int = 0, unit: str = "bytes") -> None:
 
 @pytest.mark.parametrize("size", [0, 1, SMALL, 16 << 20, (16 << 20) + 1, LARGE])
 def test_what_was_put_comes_back(store: Store, file: Callable[..., Path], tmp_path: Path, size: int) -> None:
-    source, seen = file(size), []
+    source, seen, got = file(size), [], []
     digest = sha256(source.read_bytes()).hexdigest()
     stored = store.put("app/x.tar", source, sha256=digest, watch=lambda done, total=0, unit="": seen.append(done))
-    store.get("app/x.tar", tmp_path / "back")
+    store.get("app/x.tar", tmp_path / "back", watch=lambda done, total=0, unit="": got.append((done, total)))
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
     assert (stored.key, stored.bytes) == ("app/x.tar", size)
     assert stored.sha256 in ("", digest)
     assert abs(stored.modified - datetime.now(UTC)) < timedelta(minutes=5)
     assert [*store.list("")] == [stores.Stored(stored.key, size, stored.modified, stored.etag)]
     assert size == 0 or (seen[-1] == size and seen == sorted(seen))
+    assert size == 0 or (got[-1] == (size, size) and got == sorted(got))
+    assert (tmp_path / "back").stat().st_mode & 0o777 == 0o600
     assert {p.name for p in tmp_path.iterdir()} <= {source.name, "back", "store"}
 
 
@@ -183,19 +186,49 @@ def halfway(done: int, total: int = 0, unit: str = "bytes") -> None:
         raise Interrupted
 
 
+def all_of_it(done: int, total: int = 0, unit: str = "bytes") -> None:
+    if done == total:
+        raise Interrupted
+
+
 def test_a_download_goes_on_where_it_stopped(store: Store, file: Callable[..., Path], tmp_path: Path) -> None:
-    source, seen = file(LARGE), []
+    source, before, after = file(LARGE), [], []
+
+    def interrupted(done: int, total: int = 0, unit: str = "bytes") -> None:
+        before.append(done)
+        halfway(done, total)
+
+    store.put("app/x", source)
+    with pytest.raises(Interrupted):
+        store.get("app/x", tmp_path / "back", watch=interrupted)
+    assert not (tmp_path / "back").exists()
+    assert (tmp_path / "back.part").stat().st_mode & 0o777 == 0o600
+    store.get("app/x", tmp_path / "back", watch=lambda done, total=0, unit="": after.append(done))
+    assert LARGE // 2 < before[-1] <= after[0]
+    assert after[-1] == LARGE
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("back")] == ["back"]
+
+
+def test_a_part_of_which_nobody_knows_what_it_is(store: Store, file: Callable[..., Path], tmp_path: Path) -> None:
+    source = file()
+    store.put("app/x", source)
+    for record in ("", "[]", "{}", '{"etag": "x", "size": 1000, "done": []}', '{"etag": "x", "done": [[0, 9]]}'):
+        (tmp_path / "back.part").write_bytes(b"x" * 2 * SMALL)
+        (tmp_path / "back.part.json").write_text(record)
+        store.get("app/x", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == source.read_bytes()
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith("back")] == ["back"]
+
+
+def test_a_part_that_lost_its_end(store: Store, file: Callable[..., Path], tmp_path: Path) -> None:
+    source = file(LARGE)
     store.put("app/x", source)
     with pytest.raises(Interrupted):
         store.get("app/x", tmp_path / "back", watch=halfway)
-    have = (tmp_path / "back.part").stat().st_size
-    assert not (tmp_path / "back").exists()
-    assert have >= LARGE // 2
-    store.get("app/x", tmp_path / "back", watch=lambda done, total=0, unit="": seen.append(done))
-    assert have < seen[0] <= have + (1 << 20)
-    assert seen[-1] == LARGE
+    os.truncate(tmp_path / "back.part", SMALL)
+    store.get("app/x", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("back")] == ["back"]
 
 
 def test_a_download_that_only_lacked_its_name(store: Store, file: Callable[..., Path], tmp_path: Path) -> None:
@@ -208,12 +241,13 @@ def test_a_download_that_only_lacked_its_name(store: Store, file: Callable[..., 
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.parametrize("when", [halfway, all_of_it])
 def test_a_download_of_an_object_that_was_replaced_starts_anew(
-    store: Store, file: Callable[..., Path], tmp_path: Path
+    store: Store, file: Callable[..., Path], tmp_path: Path, when: Watch
 ) -> None:
     store.put("app/x", file(LARGE))
     with pytest.raises(Interrupted):
-        store.get("app/x", tmp_path / "back", watch=halfway)
+        store.get("app/x", tmp_path / "back", watch=when)
     other = file(LARGE)
     store.put("app/x", other)
     store.get("app/x", tmp_path / "back")

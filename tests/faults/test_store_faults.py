@@ -1,25 +1,31 @@
 """S3 on bad days, through a proxy before a real server: a whole object and success, or none and an error that helps."""
 
+import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from killick import layout, records, stores
 from killick.catalog import read
-from killick.errors import KillickError, NoSpace, SettingsError, StoreDenied, StoreError, Taken
+from killick.errors import KillickError, NoSpace, NotFound, SettingsError, StoreDenied, StoreError, Taken
 from killick.manifest import Archive, Manifest
 from killick.prune import prune, prune_records
 from killick.retention import Decision, Policy, decide
+from killick.stores import _download, _partial
+from killick.stores._download import RANGE
 from killick.stores.s3 import S3 as Store
-from tests.lab.faults import Answer, CutDownload, CutUpload, Fault, Faults, Flip, Lie, LoseAnswer, Slow
+from tests.kit import small_disk, wait_for
+from tests.lab.faults import Answer, Cut, CutDownload, CutUpload, Fault, Faults, Flip, Ignore, Lie, LoseAnswer, Slow
 
 SMALL, LARGE = 1_000, 40 << 20
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
@@ -184,6 +190,144 @@ def test_a_download_that_is_cut_goes_on(
     assert (tmp_path / "back").read_bytes() == source.read_bytes()
 
 
+def test_a_small_object_is_one_request_and_a_large_one_comes_in_ranges(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
+) -> None:
+    for size in (0, SMALL, RANGE, LARGE):
+        source = file(size)
+        store.put("app/x", source)
+        before = len(faults.requests)
+        store.get("app/x", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == source.read_bytes()
+        asked = [(r.method, r.range) for r in faults.requests[before:]]
+        if size <= RANGE:
+            assert asked == [("GET", "")]
+        else:
+            assert asked[0] == ("GET", "")
+            assert set(asked[1:]) == {
+                ("GET", f"bytes={start}-{min(start + RANGE, size) - 1}") for start in (RANGE, 2 * RANGE)
+            }
+
+
+def test_ranges_come_at_the_same_time(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
+) -> None:
+    class Together(Fault):
+        """No body begins before all three have been asked for."""
+
+        barrier = threading.Barrier(3)
+
+        def download(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+            self.barrier.wait(30)
+            yield from blocks
+
+    source = file(LARGE)
+    store.put("app/x", source)
+    faults.add(Together(), method="GET", times=3)
+    store.get("app/x", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+
+
+def test_every_range_goes_on_where_it_was_cut(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutAll(Fault):
+        """Each ends as soon as something of all three was written."""
+
+        def download(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+            yield b"".join(islice(blocks, 32))
+            wait_for(lambda: len(came(tmp_path / "back")) == 3)
+            raise Cut
+
+    monkeypatch.setattr(_partial, "EVERY", 0)
+    source = file(LARGE)
+    store.put("app/x", source)
+    faults.add(CutAll(), method="GET", times=3)
+    store.get("app/x", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+    cut, after = faults.requests[-6:-3], faults.requests[-3:]
+    assert [r.status for r in cut] == [None] * 3
+    starts = sorted(int(r.range.removeprefix("bytes=").partition("-")[0]) for r in after)
+    assert all(start > n * RANGE for n, start in enumerate(starts))
+
+
+@SIZES
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+def test_a_server_that_knows_no_ranges(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path, size: int, cut: bool
+) -> None:
+    source = file(size)
+    store.put("app/x", source)
+    faults.add(Ignore("Range"), ranged=True)
+    if cut:
+        faults.add(CutDownload(after=size // 2), method="GET", times=1)
+    store.get("app/x", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+    assert [r.range for r in faults.requests if r.method == "GET"].count("") <= 2
+
+
+def test_a_server_that_does_not_know_its_own_etag_again(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
+) -> None:
+    source = file(LARGE)
+    store.put("app/x", source)
+    faults.add(Answer(412), ranged=True)
+    store.get("app/x", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("ignored", ["", "If-Match", "Range"])
+def test_an_object_that_is_replaced_while_it_comes(
+    store: Store,
+    faults: Faults,
+    file: Callable[[int], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ignored: str,
+) -> None:
+    replaced = threading.Event()
+
+    class Wait(Fault):
+        unheard = ignored
+
+        def before(self) -> None:
+            assert replaced.wait(30)
+
+    def replace(done: int, total: int = 0, unit: str = "bytes") -> None:
+        if not replaced.is_set():
+            store.put("app/x", other)
+            replaced.set()
+
+    monkeypatch.setattr(_download, "RANGE", 2 << 20)
+    other = file(LARGE)
+    store.put("app/x", file(LARGE))
+    faults.add(Fault(), ranged=True, times=2)
+    faults.add(Wait(), ranged=True)
+    store.get("app/x", tmp_path / "back", watch=replace)
+    assert (tmp_path / "back").read_bytes() == other.read_bytes()
+
+
+def test_an_object_that_is_replaced_again_and_again(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
+) -> None:
+    store.put("app/x", file(LARGE))
+    faults.add(Answer(412), ranged=True)
+    faults.add(CutDownload(after=20 << 20), method="GET")
+    with pytest.raises(StoreError, match="app/x is replaced again and again"):
+        store.get("app/x", tmp_path / "back")
+    assert not list(tmp_path.glob("back*"))
+
+
+def test_an_object_that_goes_while_it_comes(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
+) -> None:
+    store.put("app/x", file(LARGE))
+    faults.add(Answer(404), ranged=True)
+    with pytest.raises(NotFound):
+        store.get("app/x", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
 def test_a_download_that_never_gets_further_ends(
     store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path
 ) -> None:
@@ -297,6 +441,43 @@ def test_what_a_killed_upload_left_is_swept(store: Store, faults: Faults, file: 
     assert store.sweep("app/other") == store.sweep("app/") == store.sweep("app/xx") == 0
     assert store.sweep("app/x") == 1
     assert keys(store) == []
+
+
+def came(path: Path) -> list[list[int]]:
+    """The spans that the record of a download names."""
+    record = path.with_name(f"{path.name}.part.json")
+    return json.loads(record.read_text())["done"] if record.exists() else []  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_download_that_was_ended_goes_on_in_every_range(
+    store: Store, faults: Faults, file: Callable[[int], Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    source, back = file(LARGE), tmp_path / "back"
+    store.put("app/x", source)
+    faults.add(Slow(rate=3 << 20), method="GET")
+    argv = [sys.executable, "-m", "tests.faults.putter", f"s3://{store.bucket}/backups", "get", "app/x", str(back)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: len(came(back)) >= 2)
+        process.send_signal(number)
+        assert process.wait(30) != 0
+    there = sum(end - start for start, end in came(back))
+    assert LARGE > there > 0
+    assert not back.exists()
+    faults.clear()
+    before, seen = len(faults.requests), []
+    store.get("app/x", back, watch=lambda done, total=0, unit="": seen.append(done))
+    assert back.read_bytes() == source.read_bytes()
+    assert seen[0] > there
+    assert sum(request.sent for request in faults.requests[before:]) == LARGE - there
+
+
+def test_a_full_disk_is_told(store: Store, file: Callable[[int], Path], tmp_path: Path) -> None:
+    store.put("app/x", file(LARGE))
+    with small_disk(tmp_path / "disk", megabytes=20) as disk:
+        with pytest.raises(NoSpace, match=f"no space left for {disk}/back.part"):
+            store.get("app/x", disk / "back")
+        assert not (disk / "back").exists()
 
 
 def test_memory_is_flat(store: Store, tmp_path: Path) -> None:

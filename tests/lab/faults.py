@@ -23,6 +23,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
 from tests.lab.s3 import S3, client, environment
 
 BLOCK = 64 * 1024
@@ -35,6 +39,9 @@ class Cut(Exception):
 
 class Fault:
     """What may go wrong with one request. The base class lets everything pass."""
+
+    unheard = ""
+    """A header of the request that the server never hears of."""
 
     def before(self) -> None:
         """Before anything reaches the server."""
@@ -148,6 +155,13 @@ class Lie(Fault):
 
 
 @dataclass(frozen=True)
+class Ignore(Fault):
+    """The server does not know this header of requests: Range (it gives all of the object, and 200), If-Match."""
+
+    unheard: str
+
+
+@dataclass(frozen=True)
 class Skew(Fault):
     """The server's clock is so many seconds ahead: in Date, in Last-Modified, in listings."""
 
@@ -178,10 +192,13 @@ class _Rule:
     fault: Fault
     method: str | None
     path: str
+    ranged: bool
     left: float
 
-    def takes(self, method: str, path: str) -> bool:
-        if self.left <= 0 or self.method not in (None, method) or not re.search(self.path, path):
+    def takes(self, seen: "Seen") -> bool:
+        if self.left <= 0 or self.method not in (None, seen.method) or not re.search(self.path, seen.path):
+            return False
+        if self.ranged and not seen.range:
             return False
         self.left -= 1
         return True
@@ -189,11 +206,16 @@ class _Rule:
 
 @dataclass
 class Seen:
-    """One request, as it came. `path` has the query; `status` is None when the connection was cut."""
+    """One request, as it came. `path` has the query; `status` is None when the connection was cut.
+
+    `range` is what it asked for, "" for all; `sent` how many bytes of the answer's body went down.
+    """
 
     method: str
     path: str
+    range: str = ""
     status: int | None = None
+    sent: int = 0
 
 
 @dataclass
@@ -209,10 +231,21 @@ class Faults:
         self._server = _Server(("127.0.0.1", 0), self)
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
-    def add(self, fault: Fault, *, method: str | None = None, path: str = "", times: float = float("inf")) -> None:
-        """Let this happen to the next `times` requests with that method, whose path and query match `path`."""
+    def add(
+        self,
+        fault: Fault,
+        *,
+        method: str | None = None,
+        path: str = "",
+        ranged: bool = False,
+        times: float = float("inf"),
+    ) -> None:
+        """Let this happen to the next `times` requests with that method, whose path and query match `path`.
+
+        `ranged`: only to those that ask for a range.
+        """
         with self._guard:
-            self._rules.append(_Rule(fault, method, path, times))
+            self._rules.append(_Rule(fault, method, path, ranged, times))
 
     def clear(self) -> None:
         """No more faults; the record of requests stays."""
@@ -231,9 +264,9 @@ class Faults:
     def client(self, *, retries: int = 2) -> Any:
         return client(self.environment(), retries=retries)
 
-    def fault_for(self, method: str, path: str) -> Fault:
+    def fault_for(self, seen: Seen) -> Fault:
         with self._guard:
-            return next((rule.fault for rule in self._rules if rule.takes(method, path)), Fault())
+            return next((rule.fault for rule in self._rules if rule.takes(seen)), Fault())
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -263,10 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def handle_one(self) -> None:
-        faults, seen = self.server.faults, Seen(self.command, self.path)
+        faults, seen = self.server.faults, Seen(self.command, self.path, self.headers.get("Range", ""))
         faults.requests.append(seen)
         self.close_connection = True
-        fault = faults.fault_for(self.command, self.path)
+        fault = faults.fault_for(seen)
         try:
             fault.before()
             given = fault.answer()
@@ -289,7 +322,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(str(upstream.hostname), upstream.port, timeout=60)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
+            for name, value in self._without(fault.unheard):
                 if name.lower() not in {"connection", "expect"}:
                     connection.putheader(name, value)
             connection.endheaders()
@@ -309,11 +342,23 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 for block in fault.download(iter(lambda: answer.read(BLOCK), b"")):
                     self.wfile.write(block)
+                    seen.sent += len(block)
             except Cut:
                 seen.status = None
                 raise
         finally:
             connection.close()
+
+    def _without(self, unheard: str) -> Headers:
+        """The request's headers, signed anew where one is left out."""
+        if not unheard:
+            return self.headers.items()
+        signature = {"authorization", "x-amz-date", "x-amz-content-sha256"}
+        kept = {n: v for n, v in self.headers.items() if n.lower() not in {unheard.lower(), *signature}}
+        upstream = self.server.faults.upstream
+        request = AWSRequest(self.command, f"{self.server.faults.endpoint}{self.path}", headers=kept)
+        S3SigV4Auth(Credentials(upstream.access_key, upstream.secret_key), "s3", upstream.region).add_auth(request)
+        return list(request.headers.items())
 
     def _body(self) -> Iterator[bytes]:
         left = int(self.headers.get("Content-Length") or 0)

@@ -69,6 +69,7 @@ def test_every_default_of_the_table_is_what_an_empty_environment_gives() -> None
     assert got.keep == blank.keep
     assert got.telling == blank.telling
     assert (got.store, got.codec, got.evidence, got.zone) == (blank.store, blank.codec, blank.evidence, blank.zone)
+    assert (got.cache_age, got.cache_size) == (blank.cache_age, blank.cache_size) == (7 * 86400, 20 * 1024**3)
     for name in ("where", "level", "timeout", "memory", "cpus", "max_age", "rto"):
         assert getattr(got.verify, name) == getattr(blank.verify, name)
 
@@ -165,6 +166,8 @@ def test_every_problem_at_once() -> None:
         ({"AGE_IDENTITY": "age1xyz"}, "age-keygen"),
         ({"JOBS": "0"}, "from 1 to 256"),
         ({"SCRATCH_DIR": "tmp"}, "absolute"),
+        ({"CACHE_MAX_AGE": "week"}, "36h"),
+        ({"CACHE_MAX_SIZE": "0"}, "512m"),
         ({"METRICS_PORT": "70000"}, "65535"),
         ({"SENTRY_DSN": "https://sentry.io/1"}, "KEY@HOST"),
         ({"NOTIFY_URLS": "slack"}, "apprise"),
