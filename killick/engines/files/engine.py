@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from killick.contents import Contents
-from killick.engines import Check, Facts, Notes, Source
-from killick.engines.files import dumping, loading, tree
+from killick.engines import Check, Facts, Notes, Source, Swapped
+from killick.engines.files import beside, dumping, loading, marks, tree
+from killick.engines.files.swap import unfinished
 from killick.engines.files.unread import Unread
-from killick.errors import KillickError, SettingsError, Unreachable
+from killick.errors import KillickError, SettingsError, SourceError, Unreachable
 from killick.names import escaped
 from killick.watch import Watch
 
@@ -41,12 +43,20 @@ class Files:
             bytes=total,
             largest=largest,
             empty=tree.empty(self.root),
+            copy=marks.read(self.root).copy is not None,
             warnings=() if there else (f"{self.root} is not there",),
         )
 
     def dump(self, folder: Path, jobs: int, watch: Watch) -> Contents:
         """Raises AccessDenied when a file cannot be read, after looking at all; EmptyDump when there is nothing."""
         self._there()
+        if unfinished(self.root):
+            raise SourceError(
+                f"source {self.source.name}: a restore exchanges what is in {self.root}, or was interrupted "
+                "while it did",
+                "wait until it is over; one that was interrupted is mended by the next restore, or killick restore "
+                "--undo",
+            )
         return dumping.dump(self.source.name, self.root, self.source.exclude, folder, watch)
 
     def load(
@@ -59,6 +69,44 @@ class Files:
         """Where we may not give files away, those that are our own count as their owners': `like` tells them."""
         self._there()
         return loading.contents(self.source.name, self.root, self.source.exclude, like)
+
+    def beside(self, origin: str, needed: int) -> Files:
+        """The folder <root>__new, or one in <root>/.killick where the root cannot be renamed."""
+        with beside.allowed(self.root):
+            path = beside.place(self.root, needed)
+        return Files(replace(self.source, url=f"file://{quote(os.fsencode(path))}"))
+
+    def settle(self) -> None:
+        """All of it is on the disk."""
+        os.sync()
+
+    def swap(self, origin: str, *, copy: bool = True) -> Swapped:
+        """In one step, where the root can be renamed and the file system knows how to exchange two names."""
+        with beside.allowed(self.root):
+            return beside.replaced(self.root, origin, copy)
+
+    def undo(self) -> Notes:
+        with beside.allowed(self.root):
+            return beside.undone(self.root)
+
+    def sweep(self) -> Notes:
+        """Finishes a swap that was interrupted; one that left the root missing is taken back."""
+        with beside.allowed(self.root):
+            return beside.sweep(self.root)
+
+    def clear(self, origin: str, *, copy: bool = True) -> None:
+        with beside.allowed(self.root):
+            beside.clear(self.root, origin, copy)
+
+    def snapshot(self) -> Notes:
+        """Files share their blocks with it until they are changed, where the file system can do that."""
+        self._there()
+        with beside.allowed(self.root):
+            return beside.snapshot(self.source.name, self.root)
+
+    def reset(self) -> Notes:
+        with beside.allowed(self.root):
+            return beside.reset(self.source.name, self.root)
 
     def checks(self) -> list[Check]:
         return list(self._checked())

@@ -43,7 +43,7 @@ def load(root: str, folder: Path, contents: Contents, watch: Watch, only: Collec
         try:
             made = _copied(source, root, only, watch)
             # From the end: what is in a folder before the folder itself, whose time and rights it would need.
-            given = [_given(root, path, recorded.get(escaped(path), own)) for path, own in reversed(made)]
+            given = [give(root, path, recorded.get(escaped(path), own)) for path, own in reversed(made)]
         except PermissionError as error:
             raise RestoreError(
                 f"{error.filename or root} may not be written", "run killick as a user who may write there"
@@ -118,7 +118,7 @@ def _chosen(name: str, only: Collection[str]) -> bool:
     return name == "." or any(f"{name}/".startswith(f"{one}/") or one.startswith(f"{name}/") for one in only)
 
 
-def _given(root: str, path: str, recorded: str) -> bool:
+def give(root: str, path: str, recorded: str) -> bool:
     """Sets mode, time and owner; False where it stays our own."""
     place = tree.joined(root, path)
     mode, uid, gid, mtime = recorded.split()
@@ -151,12 +151,15 @@ def _opened_up(root: str) -> dict[str, int]:
 
     if own:
         pending = ["."]
+        not_theirs = tree.hidden(root)
         while pending:
             path = pending.pop()
             open_up(path, os.lstat(tree.joined(root, path)), 0o500)
             with os.scandir(tree.joined(root, path)) as found:
                 for one in found:
                     below = one.name if path == "." else f"{path}/{one.name}"
+                    if below in not_theirs:
+                        continue
                     if one.is_dir(follow_symlinks=False):
                         pending.append(below)
                     elif one.is_file(follow_symlinks=False):

@@ -8,10 +8,12 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from killick.engines.files import marks
+
 Failed = Callable[[str, OSError], None]
 """Told of a path, relative to the root, that could not be looked at."""
 
-_OURS_AT_THE_TOP = "lost+found"  # of ext4, where the folder is the root of a volume
+_LOST = "lost+found"  # of ext4, where the folder is the root of a volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def walk(root: str, exclude: Iterable[str] = (), failed: Failed | None = None) -
     What cannot be looked at is told to `failed`, which may raise; without it the OSError is raised.
     """
     left_out = excluding(exclude)
+    not_theirs = hidden(root)
     pending = [Entry(".", os.lstat(root))]
     while pending:
         entry = pending.pop()
@@ -51,7 +54,7 @@ def walk(root: str, exclude: Iterable[str] = (), failed: Failed | None = None) -
             with os.scandir(joined(root, entry.path)) as found:
                 for one in found:
                     path = one.name if entry.path == "." else f"{entry.path}/{one.name}"
-                    if path != _OURS_AT_THE_TOP and not left_out(path, one.is_dir(follow_symlinks=False)):
+                    if path not in not_theirs and not left_out(path, one.is_dir(follow_symlinks=False)):
                         below += _looked_at(one, path, failed)
         except OSError as error:
             if failed is None:
@@ -64,10 +67,15 @@ def joined(root: str, path: str) -> str:
     return root if path == "." else f"{root}/{path}"
 
 
+def hidden(root: str) -> set[str]:
+    """Names at the top of a folder that are no part of what it holds."""
+    return {_LOST, marks.NAME} if marks.ours(root) else {_LOST}
+
+
 def empty(root: str) -> bool:
     """Whether nothing is in the folder; one that is not there is empty too, one that cannot be looked into is not."""
     try:
-        return not set(os.listdir(root)) - {_OURS_AT_THE_TOP}  # noqa: PTH208  # names of any bytes
+        return not set(os.listdir(root)) - hidden(root)  # noqa: PTH208  # names of any bytes
     except FileNotFoundError:
         return True
     except OSError:  # a file, or a folder of somebody else's

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from killick.errors import SettingsError
 
@@ -43,6 +43,20 @@ class Address:
             query = f"{query}&authSource={parts.path.strip('/')}".lstrip("&")
         netloc = user.partition(":")[0] + at + host
         return cls(urlunsplit((parts.scheme, netloc, "/", query, "")), database, host, password)
+
+    @property
+    def named(self) -> str:
+        """The URL with the database in it, and without the password."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc, f"/{quote(self.database)}", parts.query, ""))
+
+    @property
+    def secret(self) -> str:
+        """The URL with the password in it: for the environment of a child."""
+        parts = urlsplit(self.url)
+        user, at, host = parts.netloc.rpartition("@")
+        password = f":{quote(self.password, safe='')}" if at and self.password else ""
+        return urlunsplit((parts.scheme, f"{user}{password}{at}{host}", "/", parts.query, ""))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from killick.engines.mongodb import folder as left
 from killick.engines.mongodb import oplog, tools
 from killick.engines.mongodb.server import Server, Size, too_late
 from killick.engines.mongodb.structure import Collection, groups, odd
-from killick.errors import EmptyDump
+from killick.errors import EmptyDump, SourceError
 from killick.watch import Watch
 
 
@@ -31,13 +31,19 @@ def why_not_one_moment(server: Server) -> str:
 
 def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
     """Raises EmptyDump when nothing is there, when something did not come along, and when a file is cut off."""
+    if server.swapping():
+        raise SourceError(
+            f"a restore exchanges what is in the database {server.address.database} at {server.address.host}, or was "
+            "interrupted while it did",
+            "wait until it is over; one that was interrupted is mended by the next restore, or killick restore --undo",
+        )
     out = folder / left.FOLDER
     reason = why_not_one_moment(server)
     before, began = server.sizes(), _now()
     total = sum(size.bytes for size in before.values())
     tools.dump(server.address, out, jobs, oplog=not reason, done=lambda: left.size(out), total=total, watch=watch)
     after, ended = server.sizes(), _now()
-    left.clear(out)
+    left.clear(out, server.ours() - {server.address.database})
     left.repair(out)
     dumped = list(left.read(out))
     if not dumped:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from killick.contents import Contents
-from killick.engines import Check, Facts, Notes, Source
-from killick.engines.mongodb import dumping, loading, tools
+from killick.engines import Check, Facts, Notes, Source, Swapped
+from killick.engines.mongodb import beside, dumping, loading, scripts, tools
 from killick.engines.mongodb.address import Address
 from killick.engines.mongodb.server import Server, reached
 from killick.engines.mongodb.structure import groups, odd
@@ -20,9 +22,13 @@ Entry = TypeVar("Entry")
 
 
 class Mongo:
+    SCRIPTS = (".js",)
+
     def __init__(self, source: Source) -> None:
         self.name = source.name
         self.address = Address.of(source.url, source.password)
+        self.stands_for = ""
+        """The database whose place this one is to take: that of a dump which it is loaded from."""
 
     def facts(self) -> Facts:
         client = tools.version("mongodump")
@@ -53,7 +59,7 @@ class Mongo:
     ) -> Notes:
         """`only` names collections ("shop.orders"). The oplog is replayed where the whole dump goes in."""
         with reached(self.address) as server:
-            return loading.load(server, folder, jobs, contents, watch, only)
+            return loading.load(server, folder, jobs, contents, watch, only, self.stands_for)
 
     def contents(self, like: Contents | None = None) -> Contents:
         """Under the names of `like`, where one database of it was restored under another name."""
@@ -65,8 +71,9 @@ class Mongo:
         if like is None:
             return found
         there = {key.partition(".")[0] for entries in (like.tables, *like.groups.values()) for key in entries}
-        if self.address.database and len(there) == 1:
-            found = _under(found, self.address.database, there.pop())
+        own, wanted = self.address.database, self.stands_for or self.address.database
+        if own and (wanted in there or len(there) == 1):
+            found = _under(found, own, wanted if wanted in there else there.pop())
         # Not comparable after the replay: `load` compared them before it.
         unknown = {key: told for key, told in like.loose.get("documents", {}).items() if key in found.tables}
         return replace(
@@ -75,8 +82,61 @@ class Mongo:
             loose={"documents": unknown} if unknown else {},
         )
 
+    def beside(self, origin: str, needed: int) -> Mongo:
+        """The database app__new; SettingsError where the URL names none, since a server has nothing beside it."""
+        with self._roles() as server:
+            name = beside.place(server, origin, needed)
+        found = copy(self)
+        found.address = replace(self.address, database=name)
+        found.stands_for = self.address.database
+        return found
+
+    def settle(self) -> None:
+        """Nothing: indexes are made by the load, and MongoDB plans its queries without statistics."""
+
+    def swap(self, origin: str, *, copy: bool = True) -> Swapped:
+        """Collection by collection: an application can see some that are new and some that are not."""
+        with self._roles() as server:
+            return beside.replaced(server, origin, copy)
+
+    def undo(self) -> Notes:
+        with self._roles() as server:
+            return beside.undone(server)
+
+    def sweep(self) -> Notes:
+        """A swap that was interrupted before it exchanged anything is undone, and a later one finished."""
+        if not self.address.database:
+            return ()
+        with self._roles() as server:
+            return beside.sweep(server)
+
+    def clear(self, origin: str, *, copy: bool = True) -> None:
+        """Where the URL names no database, all are dropped, but the server's own."""
+        with reached(self.address, beside.rights(self.address)) as server:
+            beside.clear(server, origin, copy)
+
+    def snapshot(self) -> Notes:
+        with self._roles() as server:
+            return beside.snapshot(server)
+
+    def reset(self) -> Notes:
+        with self._roles() as server:
+            return beside.reset(server)
+
+    def script(self, path: Path) -> None:
+        """By mongosh, with `db` as this database. Raises Unsupported where mongosh is not installed."""
+        scripts.run(self.address, path)
+
+    def environment(self) -> dict[str, str]:
+        return scripts.environment(self.address)
+
     def checks(self) -> list[Check]:
         return list(self._checked())
+
+    @contextmanager
+    def _roles(self) -> Iterator[Server]:
+        with reached(beside.named(self.address), beside.rights(self.address)) as server:
+            yield server
 
     def _checked(self) -> Iterator[Check]:
         for name in ("mongodump", "mongorestore"):

@@ -37,9 +37,10 @@ class Dumped:
         return documents.summed(documents.read(self.data), ordered=self.collection.capped)
 
 
-def clear(root: Path) -> None:
-    """Takes out the server's own databases: users, roles and sessions are not the project's data."""
-    for name in SYSTEM:
+def clear(root: Path, beside: frozenset[str] = frozenset()) -> None:
+    """Takes out the server's own databases: users, roles and sessions are not the project's data. And those `beside`,
+    which restores left there."""
+    for name in (*SYSTEM, *beside):
         shutil.rmtree(root / name, ignore_errors=True)
 
 

@@ -18,11 +18,23 @@ from killick.errors import NotFound, Refused, RestoreError
 from killick.watch import Watch
 
 
-def load(server: Server, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Some[str] | None) -> Notes:
-    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, RestoreError."""
+def load(
+    server: Server,
+    folder: Path,
+    jobs: int,
+    contents: Contents,
+    watch: Watch,
+    only: Some[str] | None,
+    stands_for: str = "",
+) -> Notes:
+    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, RestoreError.
+
+    `stands_for` names the database that the target is to become; it says which of a dump's goes in.
+    """
+    becomes = stands_for or server.address.database
     root = folder / left.FOLDER
     dumped = list(left.read(root))
-    source = _source({d.collection.database for d in dumped}, server.address.database)
+    source = _source({d.collection.database for d in dumped}, becomes)
     wanted = [
         d.collection
         for d in dumped
@@ -59,9 +71,13 @@ def load(server: Server, folder: Path, jobs: int, contents: Contents, watch: Wat
             with tempfile.TemporaryDirectory(dir=folder) as nothing:
                 restore(Path(nothing), "--oplogReplay", f"--oplogFile={log}")
     watch(total, total)
-    notes = [f"{source} of the backup was restored as {server.address.database}"] if renamed else []
+    notes = [f"{source} of the backup was restored as {becomes}"] if source != becomes else []
     if log.is_file() and not replay:
-        notes.append("each collection is as of its own moment: the oplog is replayed only where the whole dump goes in")
+        touched = oplog.read(log)
+        notes.append(
+            f"each collection is as of its own moment, from {touched.began} to {touched.moment}: the oplog is replayed "
+            "only where the whole dump goes in"
+        )
     return tuple(notes)
 
 

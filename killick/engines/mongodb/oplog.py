@@ -30,14 +30,20 @@ class Touched:
     A collection that is not touched is in the folder as it was at `end`: nothing was written to it after it was read.
     """
 
+    first: Timestamp | None = None
     end: Timestamp = field(default_factory=lambda: Timestamp(0, 0))
     documents: set[str] = field(default_factory=set)
     databases: set[str] = field(default_factory=set)
     reshaped: bool = False
 
     @property
+    def began(self) -> str:
+        """The last write before the dump, or its first: mongodump begins with what it finds at the oplog's end."""
+        return _told(self.first or self.end)
+
+    @property
     def moment(self) -> str:
-        return datetime.fromtimestamp(self.end.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _told(self.end)
 
 
 def read(path: Path) -> Touched:
@@ -46,6 +52,7 @@ def read(path: Path) -> Touched:
     for raw in documents.read(path):
         entry = RawBSONDocument(bytes(raw))
         touched.end = entry["ts"]
+        touched.first = touched.first or touched.end
         for database, name, command in _written(entry):
             if database in SYSTEM:
                 continue
@@ -53,6 +60,10 @@ def read(path: Path) -> Touched:
             touched.reshaped |= command or name == "system.views"
             touched.documents.add(f"{database}.{name.removeprefix(BUCKETS)}")
     return touched
+
+
+def _told(at: Timestamp) -> str:
+    return datetime.fromtimestamp(at.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _written(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -34,6 +34,8 @@ _RIGHTS = "give the user the role backup on admin, or read on the one database t
 _BATCH = 2000  # documents; left to itself, the server fills 16 MB, which are here three times over
 _UNAUTHORIZED = 13
 _DENIED = {18, _UNAUTHORIZED, 8000}  # AuthenticationFailed, Unauthorized, Atlas' own
+APP = "killick"
+"""How the server's own tools tell our connections from others."""
 _NO_SNAPSHOT = {239, 246, 72}  # SnapshotTooOld, SnapshotUnavailable, InvalidOptions (a storage engine without)
 
 
@@ -80,7 +82,21 @@ class Server:
         """Those with data of the project's: the one that the URL names, or all that the user may see."""
         if self.address.database:
             return [self.address.database]
-        return sorted(name for name in self.client.list_database_names() if name not in SYSTEM)
+        ours = self.ours()
+        return sorted(name for name in self.client.list_database_names() if name not in SYSTEM | ours)
+
+    def ours(self) -> frozenset[str]:
+        """The databases that restores left beside others: killick's own, and no data of the project's."""
+        try:
+            return frozenset(map(str, self.client["killick"]["copies"].distinct("_id", {"of": {"$exists": True}})))
+        except OperationFailure as error:
+            if error.code == _UNAUTHORIZED:
+                return frozenset()
+            raise
+
+    def of(self, database: str) -> Server:
+        """The same server, and another database of it."""
+        return Server(self.client, replace(self.address, database=database))
 
     def reads_oplog(self) -> bool:
         """Whether the user may read the oplog and all databases."""
@@ -98,7 +114,7 @@ class Server:
         if not self.address.database:
             return True
         names = self.client.list_database_names()
-        return not {n for n in names if n not in SYSTEM} - {self.address.database}
+        return not set(names) - SYSTEM - self.ours() - {self.address.database}
 
     def collections(self) -> list[Collection]:
         """Of all databases; views come without indexes."""
@@ -137,13 +153,20 @@ class Server:
 
     def table(self, collection: Collection, at: Timestamp | None = None) -> Table:
         """The sum over a collection's documents, now or `at` a moment that the server still remembers."""
-        return documents.summed(self._documents(collection, at), ordered=collection.capped)
+        return documents.summed(self.documents(collection, at), ordered=collection.capped)
 
     def marked(self) -> bool:
         """Whether killick.copies holds this database's name, or "*" for the whole server: killick's mark of a copy."""
         wanted = ["*", self.address.database] if self.address.database else ["*"]
+        return self._has_mark({"_id": {"$in": wanted}, "kind": {"$in": [None, "copy"]}})
+
+    def swapping(self) -> bool:
+        """Whether a restore exchanges what is in here, or was interrupted while it did."""
+        return self._has_mark({"kind": "swap", **({"of": self.address.database} if self.address.database else {})})
+
+    def _has_mark(self, wanted: dict[str, Any]) -> bool:
         try:
-            return self.client["killick"]["copies"].find_one({"_id": {"$in": wanted}}) is not None
+            return self.client["killick"]["copies"].find_one(wanted) is not None
         except OperationFailure as error:
             if error.code == _UNAUTHORIZED:
                 return False
@@ -152,7 +175,8 @@ class Server:
     def _indexes(self, database: str, name: str) -> Iterator[dict[str, Any]]:
         yield from self._cursor(database, {"listIndexes": name, "cursor": {}}, _READ)
 
-    def _documents(self, collection: Collection, at: Timestamp | None) -> Iterator[bytes]:
+    def documents(self, collection: Collection, at: Timestamp | None = None) -> Iterator[bytes]:
+        """Raw, in their natural order."""
         command: dict[str, Any] = {"find": collection.stored, "sort": {"$natural": 1}, "batchSize": _BATCH}
         if at is not None:
             command["readConcern"] = {"level": "snapshot", "atClusterTime": at}
@@ -178,8 +202,11 @@ class Server:
 
 
 @contextmanager
-def reached(address: Address) -> Iterator[Server]:
-    """A server, connected; the driver's errors inside the block come out as ours, without a secret or a document."""
+def reached(address: Address, rights: str = _RIGHTS) -> Iterator[Server]:
+    """A server, connected; the driver's errors inside the block come out as ours, without a secret or a document.
+
+    `rights` is the cure where the user may not do what is asked.
+    """
     options: dict[str, Any] = (
         {} if "serverselectiontimeoutms" in address.url.lower() else {"serverSelectionTimeoutMS": 10_000}
     )
@@ -187,10 +214,10 @@ def reached(address: Address) -> Iterator[Server]:
         options["password"] = address.password
     client: MongoClient[dict[str, Any]] | None = None
     try:
-        client = MongoClient(address.url, appname="killick", **options)
+        client = MongoClient(address.url, appname=APP, **options)
         yield Server(client, address)
     except PyMongoError as error:
-        raise translated(error, address) from None
+        raise translated(error, address, rights) from None
     finally:
         if client is not None:
             client.close()
@@ -201,12 +228,12 @@ def too_late(error: OperationFailure) -> bool:
     return error.code in _NO_SNAPSHOT
 
 
-def translated(error: PyMongoError, address: Address) -> KillickError:
+def translated(error: PyMongoError, address: Address, rights: str = _RIGHTS) -> KillickError:
     said = _scrubbed(str(error), address.password)
     if isinstance(error, OperationFailure):
         said = _scrubbed(str((error.details or {}).get("errmsg") or error), address.password)
         if error.code in _DENIED:
-            cure = _RIGHTS if error.code == _UNAUTHORIZED else "the password, the user or its authSource is wrong"
+            cure = rights if error.code == _UNAUTHORIZED else "the password, the user or its authSource is wrong"
             return AccessDenied(f"MongoDB at {address.host} refuses: {said}", cure)
         return SourceError(f"MongoDB at {address.host} says: {said}")
     if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):

@@ -1,0 +1,149 @@
+"""What lies beside a database: a place to fill, what was in use, a snapshot; each in a database of its own."""
+
+from __future__ import annotations
+
+from killick.engines import Notes, Swapped
+from killick.engines.mongodb import copying, names
+from killick.engines.mongodb.address import Address
+from killick.engines.mongodb.marks import Marks
+from killick.engines.mongodb.server import Server
+from killick.engines.mongodb.swap import fits, healed, swap
+from killick.errors import NoSpace, NotFound, Refused, SettingsError
+from killick.figures import size
+
+_TRIAL = "killick.trial"
+_TELLING = 1 << 20
+"""Bytes of documents from which on their size on disk tells how well they compress."""
+
+
+def named(address: Address) -> Address:
+    """Raises SettingsError where the address names no database: a whole server has no place beside itself."""
+    if not address.database:
+        raise SettingsError(
+            f"the URL of MongoDB at {address.host} names no database, and a whole server has nothing beside it",
+            "name a database in the URL, or restore into an empty server, or --in-place",
+        )
+    return address
+
+
+def rights(address: Address) -> str:
+    """The cure where the user may not do what these functions ask for."""
+    database = address.database
+    every = ", ".join([database, *(names.beside(database, what) for what in ("new", "old", "old2", "snapshot"))])
+    return f"give the user readWrite and dbAdmin on {every} and killick, or the role root"
+
+
+def place(server: Server, origin: str, needed: int) -> str:
+    """The name of an empty database, marked as one that is being filled.
+
+    Raises Refused, NoSpace, and what the driver raises where the user may not fill it, or keep beside what is in use.
+    """
+    sweep(server)
+    marks = Marks(server)
+    new = names.beside(server.address.database, "new")
+    _not_foreign(marks, new)
+    old = marks.room_for_old()
+    fits(server.collections(), old)
+    _room(server, needed)
+    for name in (new, old):
+        marks.put(name, "new", origin=origin)
+        try:
+            server.client[name].command("create", _TRIAL)
+            server.client[name].command("drop", _TRIAL)
+        finally:
+            marks.remove(name)
+    marks.put(new, "new", origin=origin)
+    return new
+
+
+def replaced(server: Server, origin: str, copy: bool) -> Swapped:
+    """By what was loaded beside. Raises NotFound where nothing was."""
+    marks = Marks(server)
+    healed(server)
+    new = names.beside(server.address.database, "new")
+    if marks.get(new) is None:
+        raise NotFound(f"nothing was loaded beside {server.address.database}", "restore again")
+    return swap(server, new, moves=True, keep_empty=False, mark=marks.copied(origin, copy))
+
+
+def undone(server: Server) -> Notes:
+    """Raises NotFound where nothing is kept."""
+    notes = sweep(server)
+    old = Marks(server).beside("old")
+    if not old:
+        raise NotFound(
+            f"nothing is kept of what {server.address.database} held before",
+            "it was not replaced, or was empty; killick list shows what can be restored",
+        )
+    return notes + swap(server, old[0]["_id"], moves=False, keep_empty=True, mark=old[0]["copy"]).notes
+
+
+def sweep(server: Server) -> Notes:
+    """Ends a swap that was interrupted, and drops what was never finished."""
+    notes = [*healed(server)]
+    marks = Marks(server)
+    for mark in marks.beside("new", "keeping", "copying"):
+        server.client.drop_database(mark["_id"])
+        marks.remove(mark["_id"])
+        notes.append(f"{mark['_id']} was not finished, and is gone")
+    return tuple(notes)
+
+
+def clear(server: Server, origin: str, copy: bool) -> None:
+    """Drops this database, or all of the project's."""
+    if server.address.database:
+        sweep(server)
+    for name in server.databases():
+        server.client.drop_database(name)
+    marks = Marks(server)
+    marks.put_copy(marks.copied(origin, copy))
+
+
+def snapshot(server: Server) -> Notes:
+    notes = sweep(server)
+    marks = Marks(server)
+    database = server.address.database
+    name = names.beside(database, "snapshot")
+    _not_foreign(marks, name)
+    collections = server.collections()
+    fits(collections, name)
+    marks.put(name, "copying", copy=marks.copy())
+    server.client.drop_database(name)
+    _room(server, sum(found.bytes for found in server.sizes().values()))
+    counts = {c.name: copying.written(server, c) for c in collections if not c.view}
+    for collection in collections:
+        copying.copy(server, collection, name, collection.name)
+    busy = [c.name for c in collections if not c.view and copying.written(server, c) != counts[c.name]]
+    marks.change(name, kind="snapshot")
+    if busy:
+        notes += (f"{', '.join(busy)} was written to meanwhile: each is as of its own moment",)
+    return (*notes, f"{database} is kept as it is in {name}")
+
+
+def reset(server: Server) -> Notes:
+    """Raises NotFound where there is no snapshot."""
+    notes = sweep(server)
+    kept = Marks(server).beside("snapshot")
+    if not kept:
+        raise NotFound(f"there is no snapshot of {server.address.database}", "killick snapshot makes one")
+    return notes + swap(server, kept[0]["_id"], moves=False, keep_empty=False, mark=kept[0]["copy"]).notes
+
+
+def _not_foreign(marks: Marks, name: str) -> None:
+    if marks.foreign(name):
+        raise Refused(f"the database {name} is there, and is not killick's", "rename or drop it, and try again")
+
+
+def _room(server: Server, needed: int) -> None:
+    """`needed` as the documents' own size; on disk they take what those take that are there."""
+    stats = server.client[server.address.database].command("dbStats")
+    if "fsTotalSize" not in stats:
+        return
+    free = int(stats["fsTotalSize"] - stats["fsUsedSize"])
+    share = min(1.0, stats["totalSize"] / stats["dataSize"]) if stats["dataSize"] > _TELLING else 1.0
+    if needed * share > free:
+        raise NoSpace(
+            f"MongoDB at {server.address.host} has {size(free)} free, and {size(int(needed * share))} would go in "
+            f"beside {server.address.database}",
+            "free some space there, or use --in-place, which empties the database first",
+        )
