@@ -34,7 +34,7 @@ def test_what_a_dead_run_left_is_swept_and_what_a_living_one_holds_is_not(tmp_pa
 def test_a_root_that_the_system_does_not_let_us_look_at(tmp_path: Path) -> None:
     """By a name that is too long: root, who may run this, may look everywhere else."""
     scratch = Scratch(tmp_path / ("x" * 300))
-    assert scratch.free() == Scratch(tmp_path).free()
+    assert abs(scratch.free() - Scratch(tmp_path).free()) < 1 << 30  # others write there too
     assert scratch.sweep() == []
     with pytest.raises(NoSpace, match="File name too long"), scratch.folder():
         pass
