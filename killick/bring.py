@@ -10,10 +10,11 @@ from pathlib import Path
 from killick.archive import MANIFEST
 from killick.codecs import AGE, by_name, decode, decrypt, of_this_machine
 from killick.contents import Contents
-from killick.errors import CommandFailed, Corrupt, NotFound
+from killick.errors import CommandFailed, Corrupt, NoSpace, NotFound
+from killick.figures import size
 from killick.manifest import Archive, Manifest, loads
 from killick.stores import Store
-from killick.stream import Measure, measure
+from killick.stream import Measure, Scratch, measure
 from killick.tar import unpack
 from killick.watch import Phases, Watch
 
@@ -32,6 +33,18 @@ class Opened:
     @property
     def contents(self) -> Contents:
         return self.manifest.contents or Contents()
+
+
+def check_room(manifest: Manifest, scratch: Scratch) -> None:
+    """Raises NoSpace where what is in an archive would not fit into scratch: decoded, and unpacked beside it."""
+    archive = archive_of(manifest)
+    codec = by_name(archive.codec, manifest.id)
+    needed = archive.raw_bytes * (1 if codec.streams else 2)
+    if scratch.free() < needed:
+        raise NoSpace(
+            f"scratch {scratch.root} has {size(scratch.free())} free, and opening {manifest.id} takes {size(needed)}",
+            "give SCRATCH_DIR a larger volume",
+        )
 
 
 def fetch(store: Store, manifest: Manifest, folder: Path, phases: Phases) -> Path:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from killick.older.opening import open_older
-
 from killick import cache, layout, records
 from killick.bring import Opened, open_archive
 from killick.catalog import Backup
@@ -33,6 +31,8 @@ class Brought:
         """Decodes into `folder`, which is scratch; the archive stays. `wanted`: the target's name, where an older
         archive holds several databases. Raises Corrupt, Refused, SettingsError."""
         if self.backup.older:
+            from killick.older.opening import open_older
+
             return open_older(self.path, self.backup, folder, phases, wanted, keep=True)
         return open_archive(self.path, self.manifest, folder, phases, self.session.settings.identity, keep=True)
 

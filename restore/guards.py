@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from killick import records
@@ -56,10 +56,6 @@ def standing(facts: Facts | None, production: Collection[Identity]) -> Standing:
     if facts.empty:
         return Standing.EMPTY
     return Standing.COPY if facts.copy else Standing.OTHER
-
-
-def same_server(facts: Facts | None, production: Iterable[Identity]) -> bool:
-    return facts is not None and bool(facts.identity) and facts.identity in {cluster for cluster, _ in production}
 
 
 @dataclass(frozen=True)

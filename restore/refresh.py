@@ -8,18 +8,17 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from killick import __version__, engines, layout, records
 from killick.bring import Opened, check_room
 from killick.catalog import Backup
 from killick.contents import Contents
-from killick.engines import Engine, Facts, Replaceable, connect
+from killick.engines import Engine, Facts, Replaceable, Settling, connect
 from killick.errors import AccessDenied, KillickError, NoSpace, Refused, RestoreError, SettingsError, StoreError
 from killick.figures import age, size
 from killick.manifest import Manifest
-from killick.masking import ENGINE as MASKABLE
-from killick.masking import Mask, must_apply, personal, tables
+from killick.masking import Mask
 from killick.plan import Plan, Step, timed
 from killick.session import Session
 from killick.watch import Phases, Watch
@@ -29,6 +28,7 @@ from restore.hooks import Hooks
 from restore.result import Result
 from restore.target import Target
 
+T = TypeVar("T")
 LEVEL = 2
 """What a refresh proves: it restored without an error. Its contents are not compared, for the sake of time."""
 
@@ -63,6 +63,7 @@ class Refresh:
         self.phases = Phases()
         self.notes: list[str] = []
         self.swapped = self.kept = False
+        self._archive: Brought | None = None
         self._opened: Opened | None = None
         self._beside: Engine | None = None
         self._stack = ExitStack()
@@ -111,8 +112,8 @@ class Refresh:
         if self.hooks.scripts:
             names = ", ".join(path.name for path in self.hooks.scripts)
             steps.append(timed("hooks", f"{names}, before anybody sees the copy", self._run_hooks))
-        if isinstance(self.engine, Replaceable):
-            steps.append(timed("settle", "what makes a fresh copy quick, such as ANALYZE", self._settle))
+        if isinstance(self.engine, Settling):
+            steps.append(timed("analyze", "statistics, so that the copy is quick from the start", self._settle))
         return steps
 
     def _taking(self) -> list[Step]:
@@ -150,8 +151,7 @@ class Refresh:
 
     def warnings(self) -> list[str]:
         found = []
-        facts, made = self.target.facts, self.manifest
-        if facts is not None and facts.identity and facts.identity == made.identity:
+        if self.target.server and self.target.server == self.manifest.identity:
             found.append("this is the very server that the backup was made on: its disk and memory are production's")
         if self.options.tables and self.standing not in (Standing.NEW, Standing.EMPTY):
             found.append("the database will hold these tables alone; all others stay in what is kept")
@@ -192,7 +192,7 @@ class Refresh:
 
     def finish(self, undo: str) -> Result:
         """Records the evidence, and tells; `undo` is the command that takes it back."""
-        opened = self._brought()
+        opened = _there(self._opened)
         if self.options.whole:
             self._record(opened)
         rows = opened.contents.rows if self.options.whole else 0
@@ -203,14 +203,13 @@ class Refresh:
         )  # fmt: skip
 
     def _download(self, phases: Phases) -> None:
-        manifest = self.manifest
-        if manifest.archive is not None:
-            check_room(manifest.archive, self.session.scratch)
-        self._archive: Brought = self._stack.enter_context(bring(self.session, self.backup, manifest, phases))
+        if not self.backup.older:
+            check_room(self.manifest, self.session.scratch)
+        self._archive = self._stack.enter_context(bring(self.session, self.backup, self.manifest, phases))
 
     def _open(self, phases: Phases) -> None:
         folder = self._stack.enter_context(self.session.scratch.folder())
-        opened = self._opened = self._archive.open(folder, phases, self.target.name)
+        opened = self._opened = _there(self._archive).open(folder, phases, self.target.name)
         _same_kind(opened.manifest, self.target)
         self._refuse_nothing(opened.contents)
         self.notes += opened.manifest.warnings if self.backup.older else ()
@@ -219,7 +218,7 @@ class Refresh:
             self.engine = self._engine(self._mask)
 
     def _load(self, watch: Watch) -> None:
-        opened = self._brought()
+        opened = _there(self._opened)
         contents = opened.contents
         engine = self._place(opened)
         only = self._only(contents)
@@ -234,7 +233,7 @@ class Refresh:
             raise
         self.notes += notes
         if self._mask is not None:
-            self._archive.forget()
+            _there(self._archive).forget()
 
     def _place(self, opened: Opened) -> Engine:
         """Beside what is in use; where the role may make nothing there and nothing can be lost, right into it."""
@@ -266,7 +265,7 @@ class Refresh:
         self.hooks.run(self._made, about)
 
     def _settle(self, _watch: Watch) -> None:
-        if isinstance(self._made, Replaceable):
+        if isinstance(self._made, Settling):
             self._made.settle()
 
     def _swap(self, _watch: Watch) -> None:
@@ -275,11 +274,6 @@ class Refresh:
         done = self.engine.swap(self.backup.id, copy=self.copy)
         self.swapped, self.kept = True, done.kept
         self.notes += done.notes
-
-    def _brought(self) -> Opened:
-        if self._opened is None:
-            raise KillickError(f"{self.backup.id} was not opened", "this is a fault of killick: please report it")
-        return self._opened
 
     # What must hold
 
@@ -300,8 +294,11 @@ class Refresh:
         given, required = self.session.settings.mask, self.options.require_mask
         if not self.copy and required:
             raise SettingsError("--require-mask is for copies, and this is production itself", "leave it out")
-        if not self.copy or not self.options.rows or (given is None and not required):
+        if not self.copy or not self.options.rows or (not given and not required):
             return None
+        from killick.masking import ENGINE as MASKABLE
+        from killick.masking import must_apply, personal, tables
+
         kind = self.manifest.engine
         if required or (kind == MASKABLE and given is not None):
             must_apply(kind, script=self.backup.older)
@@ -343,6 +340,15 @@ class Refresh:
             )
         except StoreError as error:
             self.notes.append(f"no evidence of this restore is kept beside the backup: {error.message}")
+
+
+def _there(what: T | None) -> T:
+    """What an earlier step made."""
+    if what is None:
+        raise KillickError(
+            "the steps of a restore ran in another order", "this is a fault of killick: please report it"
+        )
+    return what
 
 
 def amount(manifest: Manifest) -> str:

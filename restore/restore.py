@@ -12,7 +12,7 @@ import click
 
 from killick.catalog import Backup, Catalog
 from killick.errors import Aborted, KillickError, Refused
-from killick.events import Warned
+from killick.events import Swept, Warned
 from killick.find import run_of
 from killick.session import Session
 from restore.archives import outline
@@ -86,6 +86,8 @@ def planned(
 
 def execute(session: Session, refreshes: Sequence[Refresh], into: str = "") -> list[Result]:
     """All are made before the first is taken into use: when one cannot be made, nothing of any has changed."""
+    for name in session.scratch.sweep():
+        session.tell(Swept(session.project, "", f"the scratch folder {name}"))
     with ExitStack() as stack:
         for refresh in refreshes:
             stack.enter_context(refresh)

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from killick import engines
-from killick.engines import Engine, Facts, Source, connect
+from killick.engines import Engine, Facts, Identified, Source, connect
 from killick.errors import DatabaseMissing, NotFound, SettingsError
 from killick.settings import Settings, target
 
 
 @dataclass(frozen=True)
 class Target:
-    """`facts` is what it is now, None where it is not there yet. `asked`: somebody named it by --into."""
+    """`facts` is what it is now, None where it is not there yet. `server` is its cluster's identity, "" if unknown."""
 
     source: Source
     engine: Engine
     facts: Facts | None
-    asked: bool = False
+    server: str = ""
 
     @classmethod
     def of(cls, settings: Settings, source: str, into: str = "", kind: str = "", *, owners: bool = False) -> Target:
@@ -31,8 +31,8 @@ class Target:
         try:
             facts = engine.facts()
         except (DatabaseMissing, NotFound):
-            facts = None
-        return cls(place, engine, facts, asked=bool(into))
+            return cls(place, engine, None, engine.server() if isinstance(engine, Identified) else "")
+        return cls(place, engine, facts, facts.identity)
 
     @property
     def url(self) -> str:

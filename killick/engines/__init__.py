@@ -136,9 +136,6 @@ class Replaceable(Protocol):
         bears its name.
         """
 
-    def settle(self) -> None:
-        """Makes a loaded place ready for use, as ANALYZE does. Asked of the engine that `beside` gave."""
-
     def swap(self, origin: str, *, copy: bool = True) -> Swapped:
         """What is beside takes the place of what is in use, which is kept for `undo` unless it was empty.
 
@@ -157,6 +154,13 @@ class Replaceable(Protocol):
 
 
 @runtime_checkable
+class Settling(Protocol):
+    """An engine's optional role: what was loaded is made ready for use, as ANALYZE does."""
+
+    def settle(self) -> None: ...
+
+
+@runtime_checkable
 class Rewindable(Protocol):
     """An engine's optional role: a state that one comes back to."""
 
@@ -165,6 +169,14 @@ class Rewindable(Protocol):
 
     def reset(self) -> Notes:
         """What is in use is again as `snapshot` kept it; `undo` brings back what it replaced. Raises NotFound."""
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """An engine's optional role: its server is known though the database is not there."""
+
+    def server(self) -> str:
+        """What `Facts.identity` would be. Raises Unreachable, AccessDenied."""
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -119,7 +120,7 @@ def _windows(copies: Copies) -> list[float]:
             copies.told("restore", "--undo", "--into", copies.url)
             time.sleep(0.5)
             seen = sorted(at for at in list(answered) if start - 0.5 < at)
-            found.append(1000 * max(b - a for a, b in zip(seen, seen[1:], strict=False)))
+            found.append(1000 * max(b - a for a, b in pairwise(seen)))
     return found
 
 

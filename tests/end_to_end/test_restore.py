@@ -420,7 +420,7 @@ def test_a_script_that_fails_leaves_the_old_data_in_use(project: Project, local:
     hooks.mkdir()
     project.back_up()
     for name, text, said in (
-        ("10-bad.sql", "SELECT 1;\nUPDATE nobody SET x = 1;", "10-bad.sql:2"),
+        ("10-bad.sql", "SELECT 1;\nUPDATE nobody SET x = 1;", "10-bad.sql, line 2"),
         ("10-bad.sh", "echo it went wrong >&2; exit 3", "it went wrong"),
     ):
         (hooks / name).write_text(text)
@@ -570,7 +570,7 @@ def test_a_refresh_is_evidence(project: Project, local: Local) -> None:
 
 
 def test_a_second_refresh_downloads_nothing(project: Project, local: Local, s3: S3) -> None:
-    bucket = s3.bucket()
+    bucket = s3.bucket(f"second-{secrets.token_hex(4)}")
     environment = {**s3.environment(), "STORE": f"s3://{bucket}"}
     id = project.back_up(**environment, RESTORE_URL=None)
     project.run("restore", "--yes", local.name, **environment)

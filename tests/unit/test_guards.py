@@ -6,7 +6,7 @@ import pytest
 
 from killick.engines import Facts, Source, connect
 from killick.errors import Refused
-from restore.guards import Consent, Standing, allow, same_server, standing, unasked
+from restore.guards import Consent, Standing, allow, standing, unasked
 from restore.target import Target
 
 FACTS = Facts("postgres", "16.4", "16.4", "shop", "7001", 1000)
@@ -39,8 +39,6 @@ def test_what_a_target_is(facts: Facts | None, expected: Standing) -> None:
 
 def test_a_server_that_hides_its_identity_is_not_everybodys() -> None:
     assert standing(replace(FACTS, identity="", copy=True), {("", "shop")}) is Standing.COPY
-    assert not same_server(replace(FACTS, identity=""), {("", "shop")})
-    assert same_server(replace(FACTS, database="x"), PRODUCTION)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,13 @@ class Postgres:
 
         return facts(self.address)
 
+    def server(self) -> str:
+        from killick.engines.postgres.facts import identity
+        from killick.engines.postgres.server import outside
+
+        with outside(self.address) as session:
+            return identity(session)
+
     def dump(self, folder: Path, jobs: int, watch: Watch) -> Contents:
         from killick.engines.postgres.dump import dump
 
