@@ -17,6 +17,7 @@ from killick.codecs import Choice
 from killick.engines import Source
 from killick.errors import NotFound, SettingsError
 from killick.limits import limits
+from killick.masking import Mask
 from killick.retention import Policy
 from killick.schedule import OFF, Schedule
 from killick.settings.environ import Reader
@@ -62,7 +63,7 @@ class Settings:
     """`project` is "" and `sources` empty where they were not given.
 
     `recipients` and `identity` are age's; `cache_age` is in seconds, `cache_size` in bytes; `restore_to` is RESTORE_URL
-    as a source; `mask` are the rules' text.
+    as a source; `mask` holds MASK_KEY too.
     """
 
     project: str = ""
@@ -84,7 +85,7 @@ class Settings:
     cache_age: float = 604800.0
     cache_size: int = 20 << 30
     restore_to: Source | None = None
-    mask: str = ""
+    mask: Mask | None = None
     mask_key: str = field(default="", repr=False)
     seed: str = ""
     verify: Verify = Verify()
@@ -171,12 +172,17 @@ def _settings(read: Reader) -> Settings:
         cache_age=read("CACHE_MAX_AGE") or 0.0,
         cache_size=read("CACHE_MAX_SIZE") or 0,
         restore_to=Source("restore", target.url, password=target.password) if target else None,
-        mask=read("MASK") or "",
+        mask=_mask(read),
         mask_key=read("MASK_KEY") or "",
         seed=read("SEED") or "",
         verify=_verify(read),
         telling=_telling(read),
     )
+
+
+def _mask(read: Reader) -> Mask | None:
+    rules = read("MASK")
+    return Mask(rules, read("MASK_KEY") or "") if rules else None
 
 
 def _verify(read: Reader) -> Verify:

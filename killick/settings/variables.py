@@ -8,6 +8,7 @@ from typing import Any
 
 from killick import schedule
 from killick.codecs import Choice
+from killick.masking import rules
 from killick.settings import values
 
 
@@ -93,8 +94,9 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     "Restoring": (
         V("RESTORE_URL", "the database that `restore` writes to, with a role that may; default: the source itself",
           secret=True),
-        V("MASK", "rules that hide personal data in copies", example="users.email: email"),
-        V("MASK_KEY", "makes masked values the same in every copy", **PASSWORD),
+        V("MASK", "rules that hide personal data in copies, separated by commas, semicolons or new lines",
+          parse=rules.parse, example="users.email: email"),
+        V("MASK_KEY", "makes masked values the same in every copy; without it each copy has its own", **PASSWORD),
         V("SEED", "`latest` or an id: fill an empty database from it before the app starts", "off", values.seed),
     ),
     "Verifying": (
