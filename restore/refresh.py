@@ -18,7 +18,8 @@ from killick.engines import Engine, Facts, Replaceable, Settling, connect
 from killick.errors import AccessDenied, KillickError, NoSpace, Refused, RestoreError, SettingsError, StoreError
 from killick.figures import age, size
 from killick.manifest import Manifest
-from killick.masking import Mask
+from killick.masking import ENGINE as MASKABLE
+from killick.masking import Mask, must_apply, personal, tables
 from killick.plan import Plan, Step, timed
 from killick.session import Session
 from killick.watch import Phases, Watch
@@ -294,11 +295,8 @@ class Refresh:
         given, required = self.session.settings.mask, self.options.require_mask
         if not self.copy and required:
             raise SettingsError("--require-mask is for copies, and this is production itself", "leave it out")
-        if not self.copy or not self.options.rows or (not given and not required):
+        if not self.copy or not self.options.rows or (given is None and not required):
             return None
-        from killick.masking import ENGINE as MASKABLE
-        from killick.masking import must_apply, personal, tables
-
         kind = self.manifest.engine
         if required or (kind == MASKABLE and given is not None):
             must_apply(kind, script=self.backup.older)

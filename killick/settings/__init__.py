@@ -17,6 +17,7 @@ from killick.codecs import Choice
 from killick.engines import Source
 from killick.errors import NotFound, SettingsError
 from killick.limits import limits
+from killick.masking import Mask
 from killick.retention import Policy
 from killick.schedule import OFF, Schedule
 from killick.settings.environ import Reader
@@ -62,8 +63,8 @@ class Settings:
     """`project` is "" and `sources` empty where they were not given.
 
     `recipients` and `identity` are age's; `cache_age` is in seconds, `cache_size` in bytes; `restore_to` is RESTORE_URL
-    as a source, `restore_each` are those of single sources, `hooks` is the folder of their scripts; `mask` are the
-    rules' text.
+    as a source, `restore_each` are those of single sources, `hooks` is the folder of their scripts; `mask` holds
+    MASK_KEY too.
     """
 
     project: str = ""
@@ -87,7 +88,7 @@ class Settings:
     restore_to: Source | None = None
     restore_each: tuple[Source, ...] = ()
     hooks: Path = Path("/etc/killick/restore.d")
-    mask: str = ""
+    mask: Mask | None = None
     mask_key: str = field(default="", repr=False)
     seed: str = ""
     verify: Verify = Verify()
@@ -178,7 +179,7 @@ def _settings(read: Reader) -> Settings:
         hooks=read("RESTORE_HOOKS") or Path("/etc/killick/restore.d"),
         cache_age=read("CACHE_MAX_AGE") or 0.0,
         cache_size=read("CACHE_MAX_SIZE") or 0,
-        mask=read("MASK") or "",
+        mask=_mask(read),
         mask_key=read("MASK_KEY") or "",
         seed=read("SEED") or "",
         verify=_verify(read),
@@ -189,6 +190,11 @@ def _settings(read: Reader) -> Settings:
 def _restore(read: Reader, variable: str, name: str, url: str | None) -> Source | None:
     target = database(read, variable, url, None, sorted(engines.modules().keys())) if url else None
     return Source(name, target.url, password=target.password) if target else None
+
+
+def _mask(read: Reader) -> Mask | None:
+    rules = read("MASK")
+    return Mask(rules, read("MASK_KEY") or "") if rules else None
 
 
 def _verify(read: Reader) -> Verify:

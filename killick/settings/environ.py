@@ -71,7 +71,7 @@ class Reader:
         try:
             return variable.parse(raw)
         except ValueError as error:
-            self.problems.append(f"{name}: {error}")
+            self.problems += [f"{name}: {problem}" for problem in error.args]
             return None
 
     def unknown(self) -> None:

@@ -1,6 +1,7 @@
 """One value each: text as a person writes it → what the program needs.
 
-Every parser raises ValueError with a sentence that ends in the cure. Those of secrets never quote what they were given.
+Every parser raises ValueError with a sentence that ends in the cure, or with several. Those of secrets never quote
+what they were given.
 """
 
 from __future__ import annotations

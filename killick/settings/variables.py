@@ -8,6 +8,7 @@ from typing import Any
 
 from killick import schedule
 from killick.codecs import Choice
+from killick.masking import rules
 from killick.settings import values
 
 
@@ -96,8 +97,9 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         V("RESTORE_URL_<NAME>", "the same for the source of that name", secret=True),
         V("RESTORE_HOOKS", "a folder of scripts (`*.sql`, `*.js`, `*.sh`) that change a copy before it is in use",
           "/etc/killick/restore.d", values.folder),
-        V("MASK", "rules that hide personal data in copies", example="users.email: email"),
-        V("MASK_KEY", "makes masked values the same in every copy", **PASSWORD),
+        V("MASK", "rules that hide personal data in copies, separated by commas, semicolons or new lines",
+          parse=rules.parse, example="users.email: email"),
+        V("MASK_KEY", "makes masked values the same in every copy; without it each copy has its own", **PASSWORD),
         V("SEED", "`latest` or an id: fill an empty database from it before the app starts", "off", values.seed),
     ),
     "Verifying": (

@@ -12,6 +12,7 @@ belongings  owner, grants, settings of a database; rights, room: whether somethi
 alone       statements that want a database without sessions; drop: one that is ours goes
 beside  swap  snapshot     what is in use is replaced, brought back, rewound
 listing     the entries of a dump and what they need; part: those of single tables
+masking     what is hidden in a copy
 demands     version and extensions that a dump needs; neutral: what a copy must not do
 facts  inventory  dump  live  target  load  plain  scripts  doctor     what the engine does, one file each
 """
@@ -75,7 +76,8 @@ class Postgres:
     ) -> Notes:
         from killick.engines.postgres.load import load
 
-        return load(self.address, self.source.owners, self.source.rows, folder, jobs, contents, watch, only)
+        source = self.source
+        return load(self.address, source.owners, source.rows, folder, jobs, contents, watch, only, source.mask)
 
     def contents(self, like: Contents | None = None) -> Contents:
         from killick.engines.postgres.live import contents

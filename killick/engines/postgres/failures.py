@@ -81,7 +81,7 @@ _FAILURES = tuple(
         ),
         (
             "check-constraint",
-            r"violates check constraint|violates not-null constraint|no partition of relation",
+            r"violates (check|not-null|partition) constraint|no partition of relation",
             "the source holds rows that break its own constraint, or its check calls a function that looks elsewhere",
         ),
         (
@@ -102,15 +102,21 @@ _FAILURES = tuple(
         ),
     )
 )
+_OF_VALUES = ("duplicate-rows", "foreign-key", "check-constraint")
+_MASKED = "masked values break it: choose another kind in MASK for its columns"
 _CONTENT = re.compile(r'((?:invalid input|malformed|out of range|value)[^:"]*: ?)".*')
 
 
-def restore_error(error: CommandFailed) -> RestoreError:
-    """`reason` is one of the slugs above, or "restore". Rows that the server quotes are left out."""
+def restore_error(error: CommandFailed, *, masked: bool = False) -> RestoreError:
+    """`reason` is one of the slugs above, or "restore". Rows that the server quotes are left out.
+
+    `masked`: values were hidden before they were sent, so they may be what breaks a constraint.
+    """
     said = _sentences(error.stderr)
     for failure in _FAILURES:
         if re.search(failure.pattern, error.stderr):
-            return RestoreError(f"{error.program}: {said}", failure.cure, failure.reason)
+            cure = _MASKED if masked and failure.reason in _OF_VALUES else failure.cure
+            return RestoreError(f"{error.program}: {said}", cure, failure.reason)
     how = f"was killed by signal {-error.status}" if error.status < 0 else f"ended with status {error.status}"
     return RestoreError(f"{error.program} {how}{': ' + said if said else ''}", "the target's log tells more")
 

@@ -12,8 +12,11 @@ from killick.engines.postgres.address import Address
 from killick.engines.postgres.commands import Client
 from killick.engines.postgres.failures import restore_error
 from killick.engines.postgres.listing import Listing
+from killick.engines.postgres.masking.rows import mask_rows
 from killick.engines.postgres.session import DatabaseError, Session, session
 from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError
+from killick.masking import Mask
+from killick.masking.tables import resolve
 from killick.watch import Watch
 
 _CONFIGURATION = """
@@ -33,14 +36,18 @@ def load(
     contents: Contents,
     watch: Watch,
     only: Collection[str] | None,
+    mask: Mask | None,
 ) -> tuple[str, ...]:
     """`owners`: with roles, owners, grants and subscriptions, all as it was; without it is a copy, and made harmless.
 
     Without `rows` the schema alone: no large objects, sequences at their start, materialized views empty.
-    Raises Refused, RestoreError and the SourceErrors; NotFound for a table of `only` that the dump has not.
+    `mask` hides values in the folder, before the rows are sent.
+    Raises Refused, RestoreError and the SourceErrors; NotFound for a table of `only` that the dump has not;
+    SettingsError for a rule of `mask` that cannot work.
     """
     if not (folder / commands.FOLDER / "toc.dat").is_file():
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
+    mask = resolve(mask, contents) if mask is not None and rows else None
     client = demands.client(target.version(address), contents)
     available = target.extensions(address)
     wanted, notes = _wanted(client, folder, contents, only)
@@ -63,10 +70,12 @@ def load(
         if not rows:
             flags.append("--schema-only")
         total = sum(t.rows for key, t in contents.tables.items() if rows and (only is None or key in only))
-        run = _Restore(client, quiet, folder, server, total, watch)
+        run = _Restore(client, quiet, folder, server, total, watch, masked=mask is not None)
         wanted, labels = wanted.apart("SECURITY LABEL")
         wanted, triggers = wanted.apart("EVENT TRIGGER")
         run(wanted, *flags, "--section=pre-data")
+        if mask is not None:
+            notes += mask_rows(address, client, folder, wanted, mask, contents, jobs, watch)
         first, rest = _apart(wanted, server)
         if first and rows:
             run(first, *flags, "--data-only")
@@ -155,10 +164,18 @@ class _Restore:
     """Runs pg_restore over a list of entries, and tells how many rows are in."""
 
     def __init__(
-        self, client: Client, address: Address, folder: Path, server: Session, total: int, watch: Watch
+        self,
+        client: Client,
+        address: Address,
+        folder: Path,
+        server: Session,
+        total: int,
+        watch: Watch,
+        *,
+        masked: bool,
     ) -> None:
         self.client, self.address, self.folder = client, address, folder
-        self.server, self.total, self.watch = server, total, watch
+        self.server, self.total, self.watch, self.masked = server, total, watch, masked
         self.seen: dict[tuple[int, int], int] = {}
 
     def __call__(self, entries: Listing, *flags: str) -> None:
@@ -171,7 +188,7 @@ class _Restore:
                     except TimeoutError:
                         self._progress()
                     except CommandFailed as error:
-                        raise restore_error(error) from None
+                        raise restore_error(error, masked=self.masked) from None
                     else:
                         return
 
