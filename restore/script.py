@@ -6,6 +6,7 @@ import sys
 
 from killick import engines
 from killick.errors import SettingsError
+from killick.masking import must_apply
 from killick.session import Session
 from restore import listing
 from restore.archives import bring, outline
@@ -20,6 +21,8 @@ def to_sql(session: Session, id: str, source: str, at: str, options: Options) ->
         raise SettingsError(
             f"{backup.id} is a backup of {manifest.engine}, which is no SQL", "killick fetch gives its files"
         )
+    if session.settings.mask is not None:
+        must_apply(manifest.engine, script=True)
     with (
         session.phases(backup.source) as phases,
         bring(session, backup, manifest, phases) as brought,

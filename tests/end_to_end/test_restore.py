@@ -375,7 +375,7 @@ def test_interrupted_in_any_phase(project: Project, local: Local, tmp_path: Path
     project.run("restore", "--yes", local.name)
     assert local.tables() == {"customers", "orders"}
     assert "__new" not in local.beside()
-    assert project.at_rest()
+    assert not list(project.scratch.glob("run-*"))
 
 
 def test_two_at_once(project: Project, local: Local, tmp_path: Path) -> None:
@@ -433,6 +433,40 @@ def test_a_script_that_fails_leaves_the_old_data_in_use(project: Project, local:
     assert "notes.psql" in project.run("restore", "--yes", local.name, expect=2, RESTORE_HOOKS=str(hooks)).err
 
 
+# Masks
+
+
+def test_what_is_masked_is_nowhere_else(project: Project, local: Local) -> None:
+    project.back_up()
+    mask = {"MASK": "customers.name: name; customers.note: null", "MASK_KEY": "the key of this test"}
+    told = project.run("restore", "--yes", local.name, **mask)
+    assert "2 columns masked" in told.out
+    assert local.server.execute("SELECT count(DISTINCT name), count(note) FROM customers", local.name) == [(2000, 0)]
+    assert local.server.execute("SELECT count(*) FROM customers WHERE name LIKE 'name %'", local.name) == [(0,)]
+    assert local.server.execute("SELECT count(*) FROM orders JOIN customers c ON c.id = customer", local.name) == [
+        (5000,)
+    ]
+    assert not list(Path(project.environment["CACHE_DIR"]).rglob("*.tar.*"))
+    first = local.checksum()
+    project.run("restore", "--yes", **mask)
+    assert local.checksum() == first
+    assert mask["MASK_KEY"] not in "".join(ran.out + ran.err for ran in project.every)
+
+
+def test_masks_that_are_wanted_and_missing(project: Project, postgres16: Postgres, database: str, local: Local) -> None:
+    postgres16.execute("CREATE TABLE people (id int, email text); INSERT INTO people VALUES (1, 'a@b')", database)
+    project.back_up()
+    refused = project.run("restore", "--require-mask", "--yes", local.name, expect=5)
+    assert "people.email" in refused.err
+    assert local.mine()
+    wrong = project.run("restore", "--yes", local.name, expect=2, MASK="people.emial: email")
+    assert "email" in wrong.err
+    assert local.mine()
+    mask = "people.email: email, customers.name: keep"
+    project.run("restore", "--require-mask", "--yes", local.name, MASK=mask, MASK_KEY="k")
+    assert local.server.execute("SELECT count(*) FROM people WHERE email = 'a@b'", local.name) == [(0,)]
+
+
 # Parts, scripts, places
 
 
@@ -462,6 +496,7 @@ def test_to_sql(project: Project, postgres16: Postgres, database: str, local: Lo
     assert done.returncode == 0, done.stderr
     got = local.server.execute(CHECKSUM, f"{local.name}__snapshot")
     assert got == postgres16.execute(CHECKSUM, database)
+    assert "plain SQL" in project.run("restore", "--to-sql", expect=5, MASK="customers.name: name").err
     assert "COPY public.orders" not in project.run("restore", "--to-sql", "--table", "customers").out
     assert local.mine()
 
@@ -571,10 +606,10 @@ def test_a_refresh_is_evidence(project: Project, local: Local) -> None:
 
 def test_a_second_refresh_downloads_nothing(project: Project, local: Local, s3: S3) -> None:
     bucket = s3.bucket(f"second-{secrets.token_hex(4)}")
-    environment = {**s3.environment(), "STORE": f"s3://{bucket}"}
+    environment = {**s3.environment(), "STORE": bucket}
     id = project.back_up(**environment, RESTORE_URL=None)
     project.run("restore", "--yes", local.name, **environment)
-    s3.client().put_object(Bucket=bucket, Key=f"shop/{id}.tar.zst", Body=b"gone")
+    s3.client().put_object(Bucket=bucket.removeprefix("s3://"), Key=f"shop/{id}.tar.zst", Body=b"gone")
     project.run("restore", "--yes", local.name, **environment)
     assert local.tables() == {"customers", "orders"}
     assert not list(project.scratch.glob("run-*"))

@@ -24,7 +24,7 @@ from killick.retention import Decision
 from killick.settings.variables import FAMILIES, FOREIGN, VARIABLES
 from killick.state import SourceState, State, Verification
 from restore.listing import entries
-from restore.restore import Result
+from restore.result import Result
 from sidecar import prune
 from sidecar.backup import Outcome
 from verify.outcome import _LACKING, _NOT_ITS_FAULT
@@ -93,7 +93,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 PLACES = (
     # in containers, in examples, in URLs; each with what lies below it
-    *("/run/secrets", "/proc", "/var/lib/killick", "/tmp", "/uploads", "/srv", "/backups"),
+    *("/run/secrets", "/proc", "/var/lib/killick", "/tmp", "/uploads", "/srv", "/backups", "/etc/killick"),
     *("/metrics", "/healthz", "/readyz", "/fail", "/", "/shop", "/copy", "/my-shop"),
 )
 
@@ -128,6 +128,7 @@ NOT_OURS = {
     "SCHEMES",
     "TRIAL",
     "HEALTHCHECK",
+    *(f"KILLICK_{name}" for name in ("PROJECT", "SOURCE", "BACKUP", "TARGET")),
 }
 """Words of SQL, Linux, Docker and the code."""
 
@@ -241,7 +242,7 @@ def test_the_fields_of_every_json() -> None:
     made: dict[str, Any] = {
         "backup": Outcome("db", None, None, 0.0, 0).to_json(),
         "list": entries(None, Catalog("shop", (replace(seen, older=True, manifest=False),)), "")[0],  # type: ignore[arg-type]
-        "restore": Result("i", "there", {}, 0, "").to_json(),
+        **dict.fromkeys(("restore", "seed", "snapshot", "reset"), Result("i", "there", {}).to_json()),
         "verify": report.to_json(),
         "prune": prune.to_json(Decision(seen, True, "newest")),
         "doctor": asdict(Check("a", True)),
