@@ -153,6 +153,7 @@ def test_killed_while_it_holds_the_lock(any_postgres: Postgres, verb: str) -> No
         target = made(any_postgres, app, 2)
         target.swap("origin")
         url = any_postgres.url(app).replace(any_postgres.password, "")
+        logged = any_postgres.log.stat().st_size
         with session(any_postgres, app) as connection, standing_still(connection):
             with subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.dying", url, verb, "999"],
@@ -165,6 +166,11 @@ def test_killed_while_it_holds_the_lock(any_postgres: Postgres, verb: str) -> No
                 wait_for(lambda: bool(any_postgres.execute(locked)))
                 process.kill()
             assert whole(any_postgres, app) == 2, "others come in though one stands still"
+            wait_for(lambda: "connection to client lost" in any_postgres.log.read_text()[logged:])
+            told = any_postgres.log.read_text()[logged:]
+            assert "canceling statement" not in told and "is being accessed" not in told, (
+                "it stopped since we were gone"
+            )
         assert databases(any_postgres, app) == ["", marks.OLD]
         target.undo()
         assert whole(any_postgres, app) == 1

@@ -387,6 +387,25 @@ def test_others_come_in_while_we_wait_for_one_that_never_ends(
     assert failed and version(postgres16, app) == 1
 
 
+def test_nobody_is_sent_away_before_the_door_is_shut(
+    postgres16: Postgres, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who came back through it would be sent away twice."""
+    monkeypatch.setattr(alone, "_LOCKED_OUT", 999.0)
+    target = made(postgres16, app, 2)
+    swapping = threading.Thread(target=target.swap, args=(ORIGIN,))
+    with session(postgres16, app) as inside:
+        with session(postgres16, "postgres") as outside:
+            outside.cursor().execute(f"BEGIN; COMMENT ON DATABASE {app} IS 'mine'")
+            swapping.start()
+            wait_for(lambda: bool(postgres16.execute("SELECT 1 FROM pg_locks WHERE NOT granted")))
+            time.sleep(0.2)
+            assert alive(inside)
+        swapping.join()
+        assert not alive(inside)
+    assert version(postgres16, app) == 2
+
+
 def test_a_superuser_s_session_stops_an_ordinary_role_and_nobody_is_cut(
     postgres16: Postgres, app: str, role: str, impatient: None
 ) -> None:
