@@ -277,6 +277,15 @@ def test_what_was_left_beside_is_swept(postgres16: Postgres, app: str) -> None:
     assert len(target.sweep()) == 3 and databases(postgres16, app) == [""]
 
 
+def test_one_that_a_server_died_while_dropping_is_swept(any_postgres: Postgres) -> None:
+    """Nobody can enter it any more; its mark stays, since the drop did not come to its end."""
+    with database(any_postgres) as app:
+        target = made(any_postgres, app, 2)
+        new = marks.beside(app, marks.NEW)
+        any_postgres.execute(f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{new}'")
+        assert len(target.sweep()) == 1 and databases(any_postgres, app) == [""]
+
+
 def test_what_another_run_made_is_not_taken(postgres16: Postgres, app: str) -> None:
     first, second = engine(postgres16, app), engine(postgres16, app)
     with pytest.raises(NotFound, match="nothing stands beside"):
