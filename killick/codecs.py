@@ -17,7 +17,7 @@ from pathlib import Path
 from killick.errors import CommandFailed, Corrupt, NoSpace, SettingsError
 from killick.limits import Limits, limits
 from killick.process import Command, read_from, run, write_to
-from killick.stream import Measure, chunks
+from killick.stream import Measure, chunks, measured
 from killick.watch import Watch, unwatched
 
 _HUNDRED_MB = 100 << 20  # lrzip's own unit for memory
@@ -125,14 +125,12 @@ def encode(choice: Choice, data: Iterable[bytes], target: Path, watch: Watch = u
                 target.open("xb") as out,
                 write_to(encode_command(choice, source, target), stdout=out) as sink,
             ):
-                for chunk in data:
-                    raw.update(chunk)
+                for chunk in measured(data, raw):
                     sink.write(chunk)
                     watch(raw.size)
         else:
             with source.open("xb") as file:
-                for chunk in data:
-                    raw.update(chunk)
+                for chunk in measured(data, raw):
                     file.write(chunk)
             start = time.monotonic()
             run(encode_command(choice, source, target))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,11 +64,16 @@ def _installed(name: str, programs: str, path: str) -> list[Program]:
     return sorted(found.values(), reverse=True)
 
 
-def _folders(programs: str, path: str) -> Iterator[Path]:
-    yield from (Path(p) for p in programs.split(":") if p)
+def _folders(programs: str, path: str) -> Iterable[Path]:
+    """Each once, by the name that comes first: /bin is often /usr/bin."""
+    places = [Path(p) for p in programs.split(":") if p]
     for pattern in _PLACES:
-        yield from sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
-    yield from (Path(p) for p in path.split(":") if p)
+        places += sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)
+    places += [Path(p) for p in path.split(":") if p]
+    once: dict[str, Path] = {}
+    for place in places:
+        once.setdefault(os.path.realpath(place), place)
+    return once.values()
 
 
 def _version(program: Program, server: bool) -> tuple[int, ...]:

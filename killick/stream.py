@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from killick.errors import NoSpace
 from killick.watch import Watch, unwatched
 
 CHUNK = 1 << 20
+_SMALL = 1 << 16  # below it a chunk is hashed sooner than it is handed to a thread
 _RUN = "run-"
 
 
@@ -47,6 +48,29 @@ def measure(path: Path, watch: Watch = unwatched) -> Measure:
             seen.update(chunk)
             watch(seen.size, total)
     return seen
+
+
+def measured(data: Iterable[bytes], into: Measure) -> Iterator[bytes]:
+    """The same chunks; at the end `into` has seen them all.
+
+    A chunk is hashed by a second thread (hashlib lets go of the interpreter's lock) while whoever took it writes it
+    and the next one is read: as quick as the slower of the two, and never more than one chunk waits.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "hash") as beside:
+        hashing: Future[None] | None = None
+        for chunk in data:
+            if hashing:
+                hashing.result()
+            if len(chunk) < _SMALL:
+                into.update(chunk)
+                hashing = None
+            else:
+                hashing = beside.submit(into.update, chunk)
+            yield chunk
+        if hashing:
+            hashing.result()
 
 
 def chunks(file: IO[bytes]) -> Iterator[bytes]:

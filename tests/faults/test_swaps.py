@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -18,7 +19,7 @@ import pytest
 from killick.engines.postgres import Postgres as Engine
 from killick.engines.postgres import marks
 from killick.errors import KillickError
-from tests.contract.postgres.conftest import engine, script
+from tests.contract.postgres.conftest import backup, engine, script
 from tests.contract.postgres.places import (
     database,
     databases,
@@ -110,10 +111,14 @@ def test_clients_that_come_back_at_once_see_the_one_or_the_other(any_postgres: P
     print(f"outages: median {outages[len(outages) // 2]:.3f} s, longest {outages[-1]:.3f} s of {len(outages)}")
 
 
-def dying(server: Postgres, name: str, verb: str, number: int) -> int:
+def url(server: Postgres, name: str) -> str:
+    return server.url(name, password="").replace(":@", "@")
+
+
+def dying(server: Postgres, name: str, verb: str, number: int, *folder: str) -> int:
     """The exit status of a process that does `verb` and dies before its nth step."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.dying", server.url(name).replace(server.password, ""), verb, str(number)],
+        [sys.executable, "-m", "tests.faults.dying", url(server, name), verb, str(number), *folder],
         env={**os.environ, "PASSWORD": server.password},
         capture_output=True,
         text=True,
@@ -145,6 +150,29 @@ def test_killed_before_each_of_its_steps(postgres16: Postgres, app: str, verb: s
     assert whole(postgres16, app) == 2, "the snapshot is whole"
 
 
+def test_killed_while_the_new_one_is_made_and_made_anew(
+    postgres16: Postgres, app: str, tmp_path: Path, programs_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its encoding is the dump's: an empty database is dropped for it, and comes again."""
+    monkeypatch.setenv("PROGRAMS", programs_path)
+    latin = f"{app}_latin"
+    postgres16.execute(f"CREATE DATABASE {latin} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+    fill(postgres16, latin, 2)
+    (tmp_path / "dump").mkdir()
+    saved = backup(engine(postgres16, latin), tmp_path / "dump")
+    postgres16.execute(f"DROP DATABASE {latin}")
+    (tmp_path / "dump.json").write_text(json.dumps(saved.contents.to_json()))
+    target = engine(postgres16, app)
+    for number in itertools.count(1):
+        ended = dying(postgres16, app, "load", number, str(tmp_path / "dump"))
+        assert whole(postgres16, app) == 1
+        if ended == 0:
+            break
+    target.swap("origin")
+    assert whole(postgres16, app) == 2
+    assert number > 8
+
+
 @pytest.mark.parametrize("verb", ["undo", "snapshot"])
 def test_killed_while_it_holds_the_lock(any_postgres: Postgres, verb: str) -> None:
     """A session that does not end keeps it waiting there."""
@@ -152,10 +180,10 @@ def test_killed_while_it_holds_the_lock(any_postgres: Postgres, verb: str) -> No
         fill(any_postgres, app, 1)
         target = made(any_postgres, app, 2)
         target.swap("origin")
-        url = any_postgres.url(app).replace(any_postgres.password, "")
+        logged = any_postgres.log.stat().st_size
         with session(any_postgres, app) as connection, standing_still(connection):
             with subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.dying", url, verb, "999"],
+                [sys.executable, "-m", "tests.faults.dying", url(any_postgres, app), verb, "999"],
                 env={**os.environ, "PASSWORD": any_postgres.password},
             ) as process:
                 locked = (
@@ -165,6 +193,11 @@ def test_killed_while_it_holds_the_lock(any_postgres: Postgres, verb: str) -> No
                 wait_for(lambda: bool(any_postgres.execute(locked)))
                 process.kill()
             assert whole(any_postgres, app) == 2, "others come in though one stands still"
+            wait_for(lambda: "connection to client lost" in any_postgres.log.read_text()[logged:])
+            told = any_postgres.log.read_text()[logged:]
+            assert "canceling statement" not in told and "is being accessed" not in told, (
+                "it stopped since we were gone"
+            )
         assert databases(any_postgres, app) == ["", marks.OLD]
         target.undo()
         assert whole(any_postgres, app) == 1

@@ -1,5 +1,6 @@
-"""Scratch: each run has its folder, the dead ones' are swept, the living ones' never."""
+"""Scratch: each run has its folder, the dead ones' are swept, the living ones' never. What passes is hashed."""
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from killick.errors import NoSpace
-from killick.stream import Scratch, measure, write_whole
+from killick.stream import Measure, Scratch, measure, measured, write_whole
 
 
 def test_a_folder_is_private_and_gone_afterwards(tmp_path: Path) -> None:
@@ -70,3 +71,18 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     assert (measure(tmp_path / "a").size, [p.name for p in tmp_path.iterdir()]) == (3, ["a"])
     with pytest.raises(FileNotFoundError):
         write_whole(tmp_path / "none/a", b"abc")
+
+
+@pytest.mark.parametrize("sizes", [(), (0, 1), (1 << 20,) * 3, (1 << 20, 1, 1 << 16, (1 << 16) - 1, 1 << 18, 7)])
+def test_what_passes_is_hashed_in_its_order(sizes: tuple[int, ...]) -> None:
+    chunks = [bytes([number]) * size for number, size in enumerate(sizes)]
+    seen = Measure()
+    assert list(measured(iter(chunks), seen)) == chunks
+    assert (seen.size, seen.sha256) == (sum(sizes), hashlib.sha256(b"".join(chunks)).hexdigest())
+
+
+def test_whoever_stops_taking_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    for _ in measured(iter([b"x" * (1 << 20)] * 3), Measure()):
+        break
+    assert threading.active_count() == before

@@ -42,6 +42,7 @@ class Frozen:
 
 def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch) -> Contents:
     """Fills folder/postgres and folder/globals.sql. Raises SourceError and its kinds, CommandFailed, EmptyDump."""
+    place = folder / commands.FOLDER
     with pinned(address) as session:
         client = commands.client_for(session.version)
         hexadecimal = session.value("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'bytea_output'") == "hex"
@@ -51,7 +52,7 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
         dumped = address if hexadecimal else address.saying("-c bytea_output=hex")
         flags = ("--no-unlogged-table-data",) if session.value("SELECT pg_catalog.pg_is_in_recovery()") else ()
         command = client.dump(dumped, folder, jobs, frozen.snapshot, session.encoding, flags)
-        with process.start(command) as running:
+        with process.start(command) as running, rows.ahead(place, frozen.tables, jobs) as stop:
             told = _progress(folder, frozen, running, watch)
             measured = inventory.measure(session, frozen.tables, frozen.numbers, evidence == "server", told)
             groups, loose, notes = inventory.taken(session)
@@ -60,12 +61,13 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
             named = roles.role_names(session, oids)
             (folder / roles.FILE).write_text(roles.globals_sql(session, oids), encoding="utf-8")
             notes += _end(running, told)
+            followed = stop()
         sequences = inventory.covering(values, frozen.numbers, frozen.tables, measured)
         loose["versions"] = inventory.versions(session, client)
     if not _has_toc(folder):
         raise EmptyDump("pg_dump ended well and wrote nothing", "run the backup again, and look at the scratch folder")
     listing = process.run(client.listing(folder)).text
-    lines = rows.of_dump(folder / commands.FOLDER, listing, frozen.tables, jobs)
+    lines = rows.of_dump(place, listing, frozen.tables, jobs, followed)
     tables = {}
     for table in frozen.tables:
         found, (count, checksum) = measured[table.key], lines[table.key]

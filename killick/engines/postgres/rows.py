@@ -7,8 +7,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +17,7 @@ from killick import process
 from killick.engines.postgres import names, tally
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.catalog import Relation
+from killick.engines.postgres.follow import Followed, following
 from killick.engines.postgres.session import Session
 from killick.engines.postgres.tally import Tally
 from killick.errors import CommandFailed, EmptyDump
@@ -66,8 +67,31 @@ def measure(session: Session, table: Relation, columns: tuple[str, ...], tops: t
     return Measured(rows, server, str(generated or 0) if table.generated else "", seen)
 
 
-def of_dump(folder: Path, listing: str, tables: list[Relation], jobs: int) -> dict[str, Tally]:
-    """Of the files that pg_dump wrote. Raises EmptyDump for a table that is not there, or not whole."""
+@contextmanager
+def ahead(folder: Path, tables: list[Relation], jobs: int) -> Iterator[Callable[[], Mapping[str, Followed]]]:
+    """Reads what pg_dump writes into `folder` while it does, where that pays off.
+
+    Gives a function that ends it and tells what `of_dump` wants to know; it raises EmptyDump.
+    """
+    if jobs == 1 or sum(table.bytes for table in tables) < _ALONE:
+        yield dict
+        return
+    with following(folder) as end:
+
+        def told() -> Mapping[str, Followed]:
+            with _whole():
+                return end()
+
+        yield told
+
+
+def of_dump(
+    folder: Path, listing: str, tables: list[Relation], jobs: int, followed: Mapping[str, Followed]
+) -> dict[str, Tally]:
+    """Of the files that pg_dump wrote; `followed` are their beginnings, read already.
+
+    Raises EmptyDump for a table that is not there, or not whole.
+    """
     entries = {int(oid): entry for entry, oid in _ENTRY.findall(listing)}
     lost = [table.key for table in tables if table.oid not in entries]
     if lost:
@@ -76,16 +100,17 @@ def of_dump(folder: Path, listing: str, tables: list[Relation], jobs: int) -> di
     lost = [key for key, path in files.items() if not path.is_file()]
     if lost:
         raise EmptyDump(_lost(lost), "its files are missing: does something clear the scratch folder?")
-    alone = jobs == 1 or sum(path.stat().st_size for path in files.values()) < _ALONE
-    try:
-        pieces = [piece for key, path in files.items() for piece in tally.cut(key, path, 1 if alone else jobs)]
+    begun = {key: followed.get(path.name, Followed()) for key, path in files.items()}
+    alone = jobs == 1 or sum(path.stat().st_size - begun[key].end for key, path in files.items()) < _ALONE
+    with _whole():
+        count = 1 if alone else jobs
+        pieces = [piece for key, path in files.items() for piece in tally.cut(key, path, count, begun[key].end)]
         if alone:
-            return tally.of_pieces(pieces)
-        shares = tally.share({piece: piece.end - piece.begin for piece in pieces}, jobs)
-        return _in_parallel([{"pieces": share} for share in shares], None)
-    except (ValueError, CommandFailed) as error:
-        said = error.stderr if isinstance(error, CommandFailed) else str(error)
-        raise EmptyDump(f"the dump is not whole: {said}", "is the scratch folder full?") from None
+            rest = tally.of_pieces(pieces)
+        else:
+            shares = tally.share({piece: piece.end - piece.begin for piece in pieces}, jobs)
+            rest = _in_parallel([{"pieces": share} for share in shares], None)
+    return tally.plus([*((key, first.tally) for key, first in begun.items()), *rest.items()])
 
 
 def of_database(
@@ -151,6 +176,16 @@ def _until(child: process.Process, told: Callable[[], None]) -> None:
 def _answer(file: IO[bytes]) -> list[tuple[str, Tally]]:
     file.seek(0)
     return [(key, (rows, checksum)) for key, (rows, checksum) in json.load(file).items()]
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """What a file that is not whole is told as."""
+    try:
+        yield
+    except (ValueError, CommandFailed) as error:
+        said = error.stderr if isinstance(error, CommandFailed) else str(error)
+        raise EmptyDump(f"the dump is not whole: {said}", "is the scratch folder full?") from None
 
 
 def _lost(keys: list[str]) -> str:

@@ -30,16 +30,18 @@ class Piece(NamedTuple):
     end: int
 
 
-def cut(key: str, path: Path, count: int) -> list[Piece]:
-    """A table's file in pg_dump's directory format, in so many pieces or fewer; at least one, maybe empty.
+def cut(key: str, path: Path, count: int, begin: int = 0) -> list[Piece]:
+    """A table's file in pg_dump's directory format, from `begin` on, in so many pieces or fewer; one may be empty.
 
-    Raises ValueError when the end that pg_dump writes is not there.
+    Raises ValueError when the end that pg_dump writes is not there, or before `begin`.
     """
     with path.open("rb") as file:
         whole = _length(file, path)
-        ends = [_after_line(file, whole * i // count, whole) for i in range(1, count)] + [whole]
-    begins = [0, *ends[:-1]]
-    return [Piece(key, str(path), b, e) for b, e in zip(begins, ends, strict=True) if b < e or whole == 0]
+        if whole < begin:
+            raise ValueError(f"{path.name} became shorter after it was read")
+        ends = [_after_line(file, begin + (whole - begin) * i // count, whole) for i in range(1, count)] + [whole]
+    begins = [begin, *ends[:-1]]
+    return [Piece(key, str(path), b, e) for b, e in zip(begins, ends, strict=True) if b < e or whole == begin]
 
 
 def _after_line(file: IO[bytes], at: int, whole: int) -> int:

@@ -12,6 +12,7 @@ import pytest
 from killick.contents import Contents
 from killick.engines import Source
 from killick.engines.postgres import Postgres as Engine
+from killick.programs import installed
 from killick.watch import unwatched
 from tests.lab import Missing, postgres
 from tests.lab.postgres import Postgres
@@ -126,3 +127,17 @@ def script(server: Postgres, database: str, text: str | bytes) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def fake(folder: Path, major: int, script: str) -> str:
+    """PROGRAMS with a pg_dump that runs `script`; $real is the real one, $out the folder that it is to fill."""
+    real = next(program for program in installed("pg_dump") if program.major == major)
+    for path in real.path.parent.iterdir():
+        if path.name != "pg_dump":
+            (folder / path.name).symlink_to(path)
+    (folder / "pg_dump").write_text(
+        f'#!/bin/sh\nreal={real.path}\ncase "$*" in *--version*) exec $real --version;; esac\n'
+        'for a; do case "$a" in --file=*) out="${a#--file=}";; esac; done\n' + script
+    )
+    (folder / "pg_dump").chmod(0o755)
+    return str(folder)

@@ -25,7 +25,7 @@ from killick.errors import (
 )
 from killick.programs import installed
 from killick.watch import unwatched
-from tests.contract.postgres.conftest import backup, engine, hard, has_extension, script
+from tests.contract.postgres.conftest import backup, engine, fake, hard, has_extension, script
 from tests.lab.postgres import Postgres
 from tests.lab.server import free_ports
 
@@ -137,20 +137,6 @@ def test_a_dump_of_a_newer_server_is_refused_before_anything_is_made(
     with pytest.raises(Unsupported, match=r"the dump is of Postgres 18 and the server here is 16"):
         engine(server, "older").load(tmp_path, 1, saved.contents, unwatched)
     assert not server.execute("SELECT 1 FROM pg_database WHERE datname = 'older'")
-
-
-def fake(folder: Path, major: int, script: str) -> str:
-    """PROGRAMS with a pg_dump that runs `script`; $real is the real one, $out the folder that it is to fill."""
-    real = next(program for program in installed("pg_dump") if program.major == major)
-    for path in real.path.parent.iterdir():
-        if path.name != "pg_dump":
-            (folder / path.name).symlink_to(path)
-    (folder / "pg_dump").write_text(
-        f'#!/bin/sh\nreal={real.path}\ncase "$*" in *--version*) exec $real --version;; esac\n'
-        'for a; do case "$a" in --file=*) out="${a#--file=}";; esac; done\n' + script
-    )
-    (folder / "pg_dump").chmod(0o755)
-    return str(folder)
 
 
 @pytest.mark.parametrize(

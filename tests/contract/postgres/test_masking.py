@@ -469,12 +469,13 @@ def test_the_hard_database(pair: Pair, target: Postgres, tmp_path: Path) -> None
 
 
 @on16
-def test_a_load_without_a_mask_leaves_the_folder_as_it_is(target: Postgres, shop: Backup) -> None:
-    """And every value comes over: the masks above are what hides them."""
+def test_a_load_without_a_mask_leaves_the_folder_as_it_is(pair: Pair, shop: Backup) -> None:
+    """And every value comes over: the masks above are what hides them. Nor is a schema without rows masked."""
     files = {path: path.read_bytes() for path in shop.folder.rglob("*.dat")}
-    with Postgres(target.major) as other:
-        engine(other, "plain").load(shop.folder, 1, shop.contents, unwatched)
-        assert other.execute("SELECT count(*) FROM customers WHERE email LIKE 'pl4in%'", "plain") == [(ROWS,)]
+    engine(pair.other, "plain_shop").load(shop.folder, 1, shop.contents, unwatched)
+    assert pair.other.execute("SELECT count(*) FROM customers WHERE email LIKE 'pl4in%'", "plain_shop") == [(ROWS,)]
+    bare = replace(masking(pair.other, "bare_shop", MASK).source, rows=False)
+    Engine(bare).load(shop.folder, 1, shop.contents, unwatched)
     assert {path: path.read_bytes() for path in shop.folder.rglob("*.dat")} == files
 
 

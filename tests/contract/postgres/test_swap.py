@@ -277,6 +277,15 @@ def test_what_was_left_beside_is_swept(postgres16: Postgres, app: str) -> None:
     assert len(target.sweep()) == 3 and databases(postgres16, app) == [""]
 
 
+def test_one_that_a_server_died_while_dropping_is_swept(any_postgres: Postgres) -> None:
+    """Nobody can enter it any more; its mark stays, since the drop did not come to its end."""
+    with database(any_postgres) as app:
+        target = made(any_postgres, app, 2)
+        new = marks.beside(app, marks.NEW)
+        any_postgres.execute(f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{new}'")
+        assert len(target.sweep()) == 1 and databases(any_postgres, app) == [""]
+
+
 def test_what_another_run_made_is_not_taken(postgres16: Postgres, app: str) -> None:
     first, second = engine(postgres16, app), engine(postgres16, app)
     with pytest.raises(NotFound, match="nothing stands beside"):
@@ -385,6 +394,25 @@ def test_others_come_in_while_we_wait_for_one_that_never_ends(
             assert alive(other) and thread.is_alive(), "the one that is stuck is waited for without the lock"
         thread.join()
     assert failed and version(postgres16, app) == 1
+
+
+def test_nobody_is_sent_away_before_the_door_is_shut(
+    postgres16: Postgres, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who came back through it would be sent away twice."""
+    monkeypatch.setattr(alone, "_LOCKED_OUT", 999.0)
+    target = made(postgres16, app, 2)
+    swapping = threading.Thread(target=target.swap, args=(ORIGIN,))
+    with session(postgres16, app) as inside:
+        with session(postgres16, "postgres") as outside:
+            outside.cursor().execute(f"BEGIN; COMMENT ON DATABASE {app} IS 'mine'")
+            swapping.start()
+            wait_for(lambda: bool(postgres16.execute("SELECT 1 FROM pg_locks WHERE NOT granted")))
+            time.sleep(0.2)
+            assert alive(inside)
+        swapping.join()
+        assert not alive(inside)
+    assert version(postgres16, app) == 2
 
 
 def test_a_superuser_s_session_stops_an_ordinary_role_and_nobody_is_cut(
