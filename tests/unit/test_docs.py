@@ -148,7 +148,7 @@ def test_variables_without_effect_are_told() -> None:
     unused = "These variables are read and checked, and have no effect:"
     told = set(quoted(" ".join(TEXT["CHANGELOG.md"].split()).partition(unused)[2]))
     attributes = {
-        "CACHE_DIR": "cache", "MASK": "mask", "MASK_KEY": "mask_key", "SEED": "seed", "RTO": "rto",
+        "CACHE_DIR": "cache", "MASK": "mask", "SEED": "seed", "RTO": "rto",
         "EVIDENCE_KEY": "evidence_key", "VERIFY_COMMAND": "command", "VERIFY_CPUS": "cpus",
         "VERIFY_MAX_AGE": "max_age", "VERIFY_MEMORY": "memory",
     }  # fmt: skip
