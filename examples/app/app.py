@@ -48,6 +48,18 @@ def mongo() -> MongoClient:
     )
 
 
+def initiate() -> None:
+    """Makes the MongoDB server a replica set of one, as soon as it is there: before anything is restored into it."""
+    client = mongo()
+    try:
+        client.admin.command("replSetInitiate")
+    except OperationFailure as error:
+        if error.code_name != "AlreadyInitialized":
+            raise
+    while not client.admin.command("hello")["isWritablePrimary"]:
+        time.sleep(0.1)
+
+
 def first_start() -> None:
     """Fill what is empty; a second start finds everything there."""
     chance = random.Random(20261123)
@@ -82,13 +94,6 @@ def first_start() -> None:
             )
 
     client = mongo()
-    try:
-        client.admin.command("replSetInitiate")
-    except OperationFailure as error:
-        if error.code_name != "AlreadyInitialized":
-            raise
-    while not client.admin.command("hello")["isWritablePrimary"]:
-        time.sleep(0.1)
     if not client.shop.events.estimated_document_count():
         client.shop.events.insert_many({"n": n, "what": chance.choice(["seen", "bought"])} for n in range(5000))
         client.shop.events.create_index("what")

@@ -99,6 +99,34 @@ def test_stops_when_told(project: Compose) -> None:
     assert "stopped by SIGTERM" in project("logs", "sidecar")
 
 
+def test_a_fresh_checkout_gets_its_data_before_the_app_starts(
+    project: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SEED=latest docker compose up, where databases and uploads are new and empty."""
+
+    def told() -> str:
+        ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000').read().decode())"
+        return project("exec", "-T", "app", "python3", "-c", ask)
+
+    def marked() -> str:
+        query = "SELECT count(*) FROM pg_shdescription WHERE description LIKE 'killick: copy%'"
+        return project("exec", "-T", "db", "psql", "-U", "shop", "-Atc", query).strip()
+
+    before = told()
+    assert marked() == "0"
+    name = docker.docker("inspect", "--format={{.Name}}", project("ps", "--quiet", "db").strip()).stdout.strip("/\n")
+    project("rm", "--stop", "--force", "app", "db", "mongo", "sidecar", "verifier", "seed", "replica")
+    docker.docker("volume", "rm", *(name.replace("-db-1", f"_{volume}") for volume in ("db", "mongo", "uploads")))
+    monkeypatch.setenv("SEED", "latest")
+    project("up", "--detach", "--wait")
+    assert told() == before
+    assert marked() == "1"
+    assert "killick: copy" not in project("logs", "seed")
+    assert "events" in project("logs", "seed")
+    refused = project("exec", "-T", "sidecar", "sh", "-c", "killick backup db 2>&1; echo status $?")
+    assert "status 5" in refused
+
+
 @pytest.mark.parametrize("override", ["dc.dev.yml", "dc.prod.yml"])
 def test_environments_differ_in_ports_restart_policy_and_secrets_only(secrets: None, override: str) -> None:
     def config(*files: str) -> Any:
