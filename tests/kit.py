@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from killick import catalog, stores
 from killick.catalog import Catalog
 from killick.stores import Store
@@ -134,3 +136,14 @@ def basics(folder: Path, programs: str) -> dict[str, str]:
         "LOG_FORMAT": "json",
         "CODEC": "zstd",
     }
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """A folder that is a mount point, as a volume's is; skips the test where nothing can be mounted."""
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

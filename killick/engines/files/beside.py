@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from killick.engines import Notes, Swapped
-from killick.engines.files import marks
+from killick.engines.files import marks, tree
 from killick.engines.files.cloning import clone
 from killick.engines.files.dumping import room
 from killick.engines.files.places import Places, empty_out, no_mounts, remove
@@ -78,10 +78,11 @@ def sweep(root: str) -> Notes:
     new = places.at("new")
     if marks.read(new).place == "snapshot":
         _kept(places)
-    if marks.read(new).place == "new":
+    begun = tree.empty(new) and (marks.ours(new) or (places.inside and os.path.lexists(new)))  # not marked yet
+    if begun or marks.read(new).place == "new":
         remove(new)
         notes += (f"{escaped(new)} was not finished, and is gone",)
-    if places.inside and marks.ours(root):
+    if places.inside:
         marks.in_use(root, marks.read(root).copy)
     return notes
 

@@ -244,18 +244,17 @@ def _back(server: Server, one: Swap) -> None:
 
 
 def _quiet(server: Server) -> None:
-    """Ends what a run that was killed had asked of the server, which goes on without whoever asked."""
-    admin, database = server.client.admin, server.address.database
-    ours = {database, *server.ours()}
+    """Waits for what a run that was killed had asked of the server, which goes on without whoever asked.
+
+    A rename between databases that is killed leaves a collection of the server's own behind.
+    """
+    ours = {server.address.database, *server.ours()}
     verbs = ("renameCollection", "insert", "create", "createIndexes")
     asked = {"appName": APP, "$or": [{f"command.{verb}": {"$exists": True}} for verb in verbs]}
     while True:
-        found = admin.aggregate([{"$currentOp": {}}, {"$match": asked}])
-        running = [op["opid"] for op in found if str(op.get("ns", "")).partition(".")[0] in ours]
-        if not running:
+        found = server.client.admin.aggregate([{"$currentOp": {}}, {"$match": asked}])
+        if not any(str(operation.get("ns", "")).partition(".")[0] in ours for operation in found):
             return
-        for operation in running:
-            admin.command("killOp", op=operation)
         time.sleep(0.05)
 
 
