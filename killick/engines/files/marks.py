@@ -25,10 +25,15 @@ Copy = dict[str, str]
 
 @dataclass(frozen=True)
 class Mark:
-    """`place`: "new" is being filled, "old" was in use, "gone" was in use and empty, "snapshot"; "" is in use."""
+    """`place`: "new" is being filled, "old" was in use, "gone" was in use and empty, "snapshot"; "" is in use.
+
+    `origin` is the backup that a new one is filled with, and `run` tells which run does it.
+    """
 
     copy: Copy | None = None
     place: str = ""
+    origin: str = ""
+    run: str = ""
 
 
 def copied(origin: str, copy: bool) -> Copy | None:
