@@ -134,25 +134,24 @@ def _stage(server: Server, one: Swap) -> None:
 
 
 def _keep(server: Server, one: Swap) -> list[str]:
-    """Copies what is in use; gives the collections that were written to whenever they were looked at."""
-    marks = Marks(server)
-    marks.put(one.kept, "keeping", copy=one.was)
+    """Copies what is in use; gives the collections that were written to again whenever they had been copied."""
+    Marks(server).put(one.kept, "keeping", copy=one.was)
     server.client.drop_database(one.kept)
     seen: dict[str, object] = {}
-    changed: list[Structure] = []
-    for _ in range(_ROUNDS):
+    for left in reversed(range(_ROUNDS + 1)):
         uuids = copying.uuids(server, server.address.database)
         there = {c.name: c for c in server.collections() if not c.name.startswith(one.prefix)}
-        stamps = {name: (c, uuids.get(name), 0 if c.view else copying.written(server, c)) for name, c in there.items()}
-        changed = [there[name] for name, stamp in stamps.items() if seen.get(name) != stamp]
-        for name in seen.keys() - there.keys() | seen.keys() & {c.name for c in changed}:
-            copying.drop(server, one.kept, name)
-        for collection in changed:
-            copying.copy(server, collection, one.kept, collection.name)
-        if seen and not changed:
+        now = {n: (c, uuids.get(n), 0 if c.view else copying.written(server, c)) for n, c in there.items()}
+        changed = {name for name in now.keys() | seen.keys() if now.get(name) != seen.get(name)}
+        if not changed or not left:
             break
-        seen = dict(stamps)
-    return [c.name for c in changed]
+        for name in changed:
+            if name in seen:
+                copying.drop(server, one.kept, name)
+            if name in there:
+                copying.copy(server, there[name], one.kept, name)
+        seen = dict(now)
+    return sorted(changed)
 
 
 def _finish(server: Server, one: Swap) -> None:
