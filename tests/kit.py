@@ -151,3 +151,14 @@ def basics(folder: Path, programs: str) -> dict[str, str]:
         "LOG_FORMAT": "json",
         "CODEC": "zstd",
     }
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """A folder that is a mount point, as a volume's is; skips the test where nothing can be mounted."""
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
