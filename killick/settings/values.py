@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from killick.throwaway._images import REPOSITORIES
+
 SLUG = re.compile(r"[a-z0-9][a-z0-9_]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
@@ -117,6 +119,8 @@ def images(value: str) -> dict[str, str]:
         official, equals, ours = (part.strip() for part in pair.partition("="))
         if not equals or not _IMAGE.fullmatch(official) or not _IMAGE.fullmatch(ours):
             raise ValueError(f"{pair!r} is not a pair of images: write postgres:16=registry.example/pg:16")
+        if official.partition(":")[0] not in REPOSITORIES:
+            raise ValueError(f"{official!r} is no image that killick asks for: there are {', '.join(REPOSITORIES)}")
         if (":" in official) != (":" in ours.rpartition("/")[2]):
             raise ValueError(f"{pair!r} names a tag on one side only: give both, or none for every tag")
         found[official] = ours

@@ -97,7 +97,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     ),
     "Verifying": (
         V("VERIFY_SCHEDULE", "as `SCHEDULE`", "every day at 05:00", schedule.parse),
-        V("VERIFY_IN", "`process`, `container`, `off`; `auto`: a process where the server is installed, else a container",
+        V("VERIFY_IN", "`process`, `container`, `off`; `auto`: a process where servers are installed, else a container",
           "auto", values.choice("auto", "container", "process", "off")),
         V("VERIFY_LEVEL", "how far: 0 stored … 4 same data, 5 makes sense, 6 works (files: at most 4)", "5",
           values.whole(0, 6)),

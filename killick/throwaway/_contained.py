@@ -42,6 +42,10 @@ class Contained:
     source: Callable[[Manifest, Path, str], Source]
     ready: Callable[[Source, Path], str]
 
+    def room(self, memory: int) -> int:
+        """Bytes that its files may take: a container's only disk that can be bounded is memory."""
+        return int(memory * self.data)
+
 
 def _postgres_argv(use: Limits, room: int) -> list[str]:
     log = min(2048, max(64, room >> 23))  # MiB; half as much again may be written before it is used anew

@@ -48,9 +48,8 @@ def lacking() -> Unverifiable | None:
         else:
             socket.create_connection((place.hostname or "localhost", place.port or _PORT), _LISTENS).close()
     except PermissionError:
-        group = Path(place.path).stat().st_gid
         return Unverifiable(
-            f"{place.path} may not be used by uid {os.geteuid()}", f'add group_add: ["{group}"] to the service; {_WHY}'
+            f"{place.path} may not be used by uid {os.geteuid()}", f"add {_group(place.path)} to the service; {_WHY}"
         )
     except OSError as error:
         return Unverifiable(f"no Docker at {host()}: {error.strerror or error}", _WHY)
@@ -111,6 +110,13 @@ def _knock(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(_LISTENS)
         probe.connect(path)
+
+
+def _group(path: str) -> str:
+    try:
+        return f'group_add: ["{Path(path).stat().st_gid}"]'
+    except OSError:
+        return "group_add: with the socket's group"
 
 
 def _line(said: object) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from killick.errors import Unverifiable
@@ -21,7 +22,16 @@ _FLAVOURS = {
 }
 """By the manifest's flavour, an extension's name: an image, and the part of the extension's version that is in it."""
 
+REPOSITORIES = ("postgres", "mongo", *(name.partition(":")[0] for name, _ in _FLAVOURS.values()))
 _VERSIONS = ("PG_VERSION", "MONGO_VERSION")  # in the environment of the official images
+
+
+@dataclass(frozen=True)
+class Image:
+    """`volumes` are the folders that would each be a volume of the host's disk."""
+
+    name: str
+    volumes: tuple[str, ...]
 
 
 def official(manifest: Manifest) -> str:
@@ -41,11 +51,8 @@ def mapped(name: str, images: Mapping[str, str]) -> str:
     return images.get(name) or (f"{images[repository]}:{tag}" if repository in images else name)
 
 
-def found(api: Any, manifest: Manifest, images: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The image's name, and the folders that are volumes in it. Pulled where it is not here, or older than the source.
-
-    Raises Unverifiable.
-    """
+def found(api: Any, manifest: Manifest, images: Mapping[str, str]) -> Image:
+    """Pulled where it is not here, or where its server is older than the source's. Raises Unverifiable."""
     wanted = official(manifest)
     name = mapped(wanted, images)
     here = _inspected(api, name)
@@ -59,7 +66,7 @@ def found(api: Any, manifest: Manifest, images: Mapping[str, str]) -> tuple[str,
             f"docker pull it on that host, or name another that holds the same: VERIFY_IMAGES={wanted}=…",
             reason="no-image",
         )
-    return name, sorted(here["Config"].get("Volumes") or {})
+    return Image(name, tuple(sorted(here["Config"].get("Volumes") or {})))
 
 
 def _inspected(api: Any, name: str) -> Any:
