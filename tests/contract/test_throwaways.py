@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
+import psycopg2
 import pytest
 
 from killick import compare, throwaway
@@ -259,6 +260,31 @@ def test_postgres_wants_its_password(postgres16: Postgres, scratch: Path) -> Non
 def test_an_older_minor_is_told_of(scratch: Path) -> None:
     with throwaway.throwaway(manifest("postgres", "16.99", "x"), scratch, "process") as copy:
         assert any("16.99" in note for note in copy.notes)
+
+
+def test_terms_of_a_process(scratch: Path) -> None:
+    """Its caches within the memory that it may use, and no more processors than that."""
+    shown = {}
+    for terms in (Terms(512 << 20, 0.5), Terms(2048 << 20)):
+        with throwaway.throwaway(manifest("postgres", "16.1", "postgres"), scratch, "process", terms) as copy:
+            (pid,) = (p for p in processes(folder_of(copy)) if "/postgres" in Path(f"/proc/{p}/cmdline").read_text())
+            shown[terms.memory] = (_shown(copy, "shared_buffers"), len(os.sched_getaffinity(pid)))
+    assert shown == {512 << 20: ("64MB", 1), 2048 << 20: ("256MB", len(os.sched_getaffinity(0)))}
+
+
+def _shown(copy: Copy, setting: str) -> str:
+    connection = psycopg2.connect(copy.source.url, password=copy.source.password)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting(%s)", (setting,))
+            return str(cursor.fetchall()[0][0])
+    finally:
+        connection.close()
+
+
+def test_files_are_put_back_beside_us_wherever_servers_are(scratch: Path) -> None:
+    with throwaway.throwaway(manifest("files", ""), scratch, "container") as copy:
+        assert copy.where == "process"
 
 
 def test_scratch_that_is_too_deep_for_a_socket(tmp_path: Path) -> None:

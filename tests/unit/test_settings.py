@@ -69,7 +69,7 @@ def test_every_default_of_the_table_is_what_an_empty_environment_gives() -> None
     assert got.keep == blank.keep
     assert got.telling == blank.telling
     assert (got.store, got.codec, got.evidence, got.zone) == (blank.store, blank.codec, blank.evidence, blank.zone)
-    for name in ("where", "level", "timeout", "memory", "cpus", "max_age", "rto"):
+    for name in ("where", "level", "timeout", "memory", "cpus", "images", "max_age", "rto"):
         assert getattr(got.verify, name) == getattr(blank.verify, name)
 
 
@@ -173,6 +173,7 @@ def test_every_problem_at_once() -> None:
         ({"VERIFY_TIMEOUT": "30"}, "30m"),
         ({"VERIFY_MEMORY": "lots"}, "512m"),
         ({"VERIFY_CPUS": "0"}, "0.5"),
+        ({"VERIFY_IMAGES": "postgres:16"}, "postgres:16=registry"),
         ({"VERIFY_LEVEL": "7"}, "from 0 to 6"),
         ({"RTO": "fast"}, "36h"),
         ({"SEED": "newest"}, "latest"),
