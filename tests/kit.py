@@ -60,7 +60,7 @@ class Project:
     def at_rest(self) -> bool:
         """Nothing unfinished: every archive has its manifest, no lock, no run's folder in scratch, no part."""
         found = self.catalog()
-        runs = list(self.scratch.glob("run-*")) + list(self.scratch.glob("throwaway/*"))
+        runs = [run for folder in (".", "throwaway", "container") for run in self.scratch.glob(f"{folder}/run-*")]
         parts = list(Path(self.environment["STORE"].removeprefix("file://")).rglob("*.part"))
         return not found.partial and not found.locks and not runs and not parts
 
