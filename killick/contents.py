@@ -14,7 +14,8 @@ class Table:
     `rows` counts rows, documents or, for a file, its bytes. `checksum` is order-free over the rows; for a file
     its SHA-256. `server` is a second checksum that the server itself computed (EVIDENCE=server), `generated` one
     over stored generated columns, `sequence` one that keeps the order (capped collections). An empty string means
-    "not taken": it is not compared.
+    "not taken": it is not compared. `ancestors` are the tables whose rows include these, the nearest first: what it is
+    a partition of, or inherits from.
     """
 
     rows: int
@@ -24,6 +25,7 @@ class Table:
     server: str = ""
     generated: str = ""
     sequence: str = ""
+    ancestors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,6 @@ class Contents:
     """`groups` holds what must be equal, by kind: {"schema": {"TABLE public.orders": "9f…"}, "extensions": …}.
 
     `loose` has the same shape; a difference there is a warning (an extension's version, rows that no dump carries).
-    `parents` names under a table that is a partition or a child those that it is part of, which may hold no rows.
     `notes` are sentences for a person. `snapshot` is the moment that the data is of, RFC 3339 in UTC, or "".
     """
 
@@ -50,7 +51,6 @@ class Contents:
     sequences: Mapping[str, Sequence] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     loose: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     snapshot: str = ""
@@ -68,7 +68,6 @@ class Contents:
             },
             "groups": {kind: dict(entries) for kind, entries in self.groups.items()},
             "loose": {kind: dict(entries) for kind, entries in self.loose.items()},
-            **({"parents": {n: list(of) for n, of in self.parents.items()}} if self.parents else {}),
             "roles": list(self.roles),
             "notes": list(self.notes),
             "snapshot": self.snapshot,
@@ -79,12 +78,12 @@ class Contents:
         """Raises KeyError, TypeError or ValueError when `data` has another shape: manifest.py says Corrupt."""
         return cls(
             tables={
-                n: Table(**{**t, "columns": tuple(t.get("columns", ()))}) for n, t in data.get("tables", {}).items()
+                n: Table(**{**t, **{name: tuple(t.get(name, ())) for name in ("columns", "ancestors")}})
+                for n, t in data.get("tables", {}).items()
             },
             sequences={n: Sequence(**s) for n, s in data.get("sequences", {}).items()},
             groups={kind: dict(entries) for kind, entries in data.get("groups", {}).items()},
             loose={kind: dict(entries) for kind, entries in data.get("loose", {}).items()},
-            parents={n: tuple(of) for n, of in data.get("parents", {}).items()},
             roles=tuple(data.get("roles", ())),
             notes=tuple(data.get("notes", ())),
             snapshot=str(data.get("snapshot", "")),

@@ -8,10 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from killick import throwaway
 from killick.archive import Recipe
 from killick.codecs import missing_programs
 from killick.engines import Check, Source, connect
-from killick.errors import KillickError, NotFound, Taken
+from killick.errors import KillickError, NotFound, Taken, Unverifiable
 from killick.figures import size
 from killick.limits import limits
 from killick.session import Session
@@ -120,6 +121,16 @@ def check_host(scratch: Scratch, recipe: Recipe, zone: ZoneInfo) -> Iterator[Che
     yield Check(f"time zone: {zone.key}, where it is {datetime.now(zone):%H:%M} now", True)
 
 
+def check_throwaway(where: str) -> Check:
+    """Whether verifications have a place, as far as that can be told before a backup's version is known."""
+    try:
+        return Check(f"verification: in a {throwaway.first(where)}", True)
+    except Unverifiable as error:
+        return Check(
+            f"verification: {error.message}", False, f"{error.hint}; or VERIFY_IN=off, where a verifier does it"
+        )
+
+
 def examine(session: Session) -> Iterator[Check]:
     """Everything that a run of the sidecar needs; what is well has no cure.
 
@@ -140,3 +151,5 @@ def _examine(session: Session) -> Iterator[Check]:
         yield Check("store: can be reached", False, str(error))
     for source in given.sources:
         yield from check_source(source, session.scratch)
+    if given.verify.where != "off" and not given.verify.schedule.off and (given.identity or not given.recipients):
+        yield check_throwaway(given.verify.where)

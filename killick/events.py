@@ -50,6 +50,16 @@ class PhaseFinished(Event):
 
 
 @dataclass(frozen=True)
+class Progress(Event):
+    """How far a phase is that lasts. `total` is 0 where nobody knows it; `unit` is "bytes" or "rows"."""
+
+    phase: str
+    done: int
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True)
 class Swept(Event):
     """What an earlier run left behind when it died, and that it is gone now."""
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
+from killick.contents import Contents
 from killick.errors import NotFound, SettingsError
 
 
-def pick(
-    typed: Iterable[str], parts: Mapping[str, Iterable[str]], parents: Mapping[str, Sequence[str]]
-) -> frozenset[str]:
-    """The keys of `parts` that are meant, with all that is part of them in turn.
+def pick(typed: Iterable[str], parts: Mapping[str, Iterable[str]], contents: Contents) -> frozenset[str]:
+    """The keys of `parts` that are meant, and the tables that are part of them in turn.
 
     `parts` has under each key the other names that people give it, which may be several parts' names; a key itself
-    is always meant by its own name. `parents` names under a part those that it is a part of.
+    is always meant by its own name.
     Raises SettingsError where a name can mean several, NotFound (with what comes near) where it means none.
     """
     named: dict[str, list[str]] = {}
@@ -36,23 +35,10 @@ def pick(
         near = sorted({key for name in lost for key in _near(name, parts, named)})
         hint = f"did you mean {' or '.join(near)}?" if near else "killick show lists what it holds"
         raise NotFound(f"the backup does not hold {', '.join(lost)}", hint)
-    return frozenset(found | _inside(found, parents))
+    inside = {key for key, table in contents.tables.items() if not found.isdisjoint(table.ancestors)}
+    return frozenset(found | inside)
 
 
 def _near(name: str, parts: Mapping[str, Iterable[str]], named: Mapping[str, list[str]]) -> Iterable[str]:
     for close in difflib.get_close_matches(name, {*parts, *named}, n=3):
         yield from [close] if close in parts else named[close]
-
-
-def _inside(found: Iterable[str], parents: Mapping[str, Sequence[str]]) -> set[str]:
-    children: dict[str, list[str]] = {}
-    for child, of in parents.items():
-        for parent in of:
-            children.setdefault(parent, []).append(child)
-    inside: set[str] = set()
-    todo = list(found)
-    while todo:
-        new = [child for child in children.get(todo.pop(), ()) if child not in inside]
-        inside.update(new)
-        todo += new
-    return inside

@@ -13,7 +13,7 @@ from killick import catalog, observers, settings, stores
 from killick.archive import Recipe
 from killick.cache import Cache
 from killick.catalog import Catalog
-from killick.events import Emitter, Event, PhaseFinished
+from killick.events import Emitter, Event, PhaseFinished, Progress
 from killick.observers.log import progress
 from killick.owner import Owner
 from killick.settings import Settings
@@ -61,8 +61,12 @@ class Session:
 
     @contextmanager
     def phases(self, source: str) -> Iterator[Phases]:
-        """Phases that draw a bar on a terminal, and are told of as events."""
-        with progress(sys.stderr, source) as drawn:
+        """Phases that draw a bar on a terminal, and are told of as events: elsewhere while they last, too."""
+
+        def going(phase: str, done: int, total: int, unit: str) -> None:
+            self.tell(Progress(self.project, source, phase, done, total, unit))
+
+        with progress(sys.stderr, source, going) as drawn:
 
             def ended(phase: str, seconds: float) -> None:
                 drawn.ended(phase, seconds)

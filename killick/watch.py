@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+EVERY = 10.0  # seconds between two lines about a phase that lasts
+
 
 class Watch(Protocol):
     """Told how far a phase is. `total` is 0 where nobody knows it; `unit` is "bytes" or "rows"."""
@@ -15,6 +17,22 @@ class Watch(Protocol):
 
 def unwatched(done: int, total: int = 0, unit: str = "bytes") -> None:
     """A watch that nobody looks at."""
+
+
+def now_and_then(watch: Watch, clock: Callable[[], float] = time.monotonic) -> Watch:
+    """A watch that tells `watch` every 10 seconds at most, for the first time 10 seconds from now.
+
+    `clock` gives seconds. Nothing is told while nobody tells it anything: whoever works calls it, no thread does.
+    """
+    last = clock()
+
+    def told(done: int, total: int = 0, unit: str = "bytes") -> None:
+        nonlocal last
+        if clock() - last >= EVERY:
+            last = clock()
+            watch(done, total, unit)
+
+    return told
 
 
 @dataclass

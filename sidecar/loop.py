@@ -14,8 +14,8 @@ from typing import NoReturn, Protocol
 
 from schedule import Scheduler
 
-from killick import programs, state
-from killick.errors import Aborted, KillickError
+from killick import state, throwaway
+from killick.errors import Aborted, KillickError, Unverifiable
 from killick.observers.log import Log
 from killick.process import Command, run, start
 from killick.schedule import Schedule, due, next_run
@@ -61,7 +61,8 @@ class Processes:
 
 
 def _killick(argv: Sequence[str]) -> Command:
-    return Command((sys.executable, "-m", "killick", *argv), inherit=True)
+    """A verification stands back, with all that it starts: it may run on the databases' own host."""
+    return Command((sys.executable, "-m", "killick", *argv), inherit=True, nice=10 if argv[0] == "verify" else 0)
 
 
 class Loop:
@@ -78,7 +79,6 @@ class Loop:
         self._log = log
         self._children = children
         self._clock = clock
-        self._verifies = verifies(settings)
         self._since = self._verified = clock()
         self._missed: list[str] | None = None
         self._again = RETRY
@@ -118,7 +118,7 @@ class Loop:
         elif self._missed and now >= self._not_before:
             self._back_up(self._missed)
         now = self._clock()
-        if self._verifies and (self._unproven or self._due(self._settings.verify.schedule, self._verified, now)):
+        if self._unproven or self._due(self._settings.verify.schedule, self._verified, now):
             self._verify(now)
 
     def _due(self, plan: Schedule, since: datetime, now: datetime) -> bool:
@@ -142,7 +142,10 @@ class Loop:
         self._again = min(self._again * 2, LONGEST) if self._missed else RETRY
 
     def _verify(self, now: datetime) -> None:
+        """Asked anew each time: Docker may come up after its sidecar."""
         self._verified, self._unproven = now, False
+        if not verifies(self._settings):
+            return
         for source in _watched(self._board.state, self._settings):
             self._do("verify", "latest", "--source", source)
         self.refresh()
@@ -203,8 +206,15 @@ def verifies(settings: Settings) -> bool:
     where = settings.verify.where
     if settings.verify.schedule.off or where == "off" or (settings.recipients and not settings.identity):
         return False
-    servers = any(programs.installed(name) for name in ("postgres", "mongod"))
-    return where != "auto" or servers
+    return where != "auto" or _somewhere()
+
+
+def _somewhere() -> bool:
+    try:
+        throwaway.first()
+    except Unverifiable:
+        return False
+    return True
 
 
 def _moment(seconds: float | None) -> datetime | None:

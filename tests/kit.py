@@ -60,7 +60,7 @@ class Project:
     def at_rest(self) -> bool:
         """Nothing unfinished: every archive has its manifest, no lock, no run's folder in scratch, no part."""
         found = self.catalog()
-        runs = list(self.scratch.glob("run-*")) + list(self.scratch.glob("throwaway/*"))
+        runs = [run for folder in (".", "throwaway", "container") for run in self.scratch.glob(f"{folder}/run-*")]
         parts = list(Path(self.environment["STORE"].removeprefix("file://")).rglob("*.part"))
         return not found.partial and not found.locks and not runs and not parts
 
@@ -151,3 +151,14 @@ def basics(folder: Path, programs: str) -> dict[str, str]:
         "LOG_FORMAT": "json",
         "CODEC": "zstd",
     }
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """A folder that is a mount point, as a volume's is; skips the test where nothing can be mounted."""
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

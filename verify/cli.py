@@ -79,6 +79,7 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
         identity=given.identity,
         jobs=given.jobs,
         timeout=given.verify.timeout,
+        terms=throwaway.Terms(given.verify.memory, given.verify.cpus, given.verify.images),
     )
     for name in throwaway.sweep(given.scratch):
         session.tell(Swept(session.project, "", f"a throwaway of a verification that was killed: {name}"))

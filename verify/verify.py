@@ -29,7 +29,7 @@ from killick.manifest import Manifest, comparable
 from killick.programs import numbers
 from killick.stores import Store
 from killick.stream import Scratch
-from killick.throwaway import Copy, throwaway
+from killick.throwaway import Copy, Terms, throwaway
 from killick.watch import Phases
 from verify.deadline import Deadline
 from verify.outcome import Outcome, outcome
@@ -50,6 +50,7 @@ class Options:
     identity: str = field(default="", repr=False)
     jobs: int = 2
     timeout: float = 0.0
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass
@@ -150,7 +151,7 @@ def _in_throwaway(
 ) -> None:
     with ExitStack() as stack:
         with phases.phase("start"):
-            copy = stack.enter_context(throwaway(opened.manifest, options.scratch, options.where))
+            copy = stack.enter_context(throwaway(opened.manifest, options.scratch, options.where, options.terms))
             found.copy = copy
             found.warnings += copy.notes
             stack.enter_context(deadline.ends(copy.kill))

@@ -249,7 +249,7 @@ def pick(engine: str, contents: Contents, typed: Iterable[str]) -> frozenset[str
     for module in _called(engine):
         if hasattr(module, "parts"):
             parts = module.parts(contents)
-    return picking.pick(typed, parts, contents.parents)
+    return picking.pick(typed, parts, contents)
 
 
 def _called(engine: str) -> list[ModuleType]:

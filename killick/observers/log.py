@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -13,7 +14,10 @@ from typing import TextIO
 from killick import events, layout
 from killick.figures import size
 from killick.manifest import Manifest
-from killick.watch import Phases, Watch
+from killick.watch import Phases, Watch, now_and_then
+
+Tell = Callable[[str, int, int, str], None]
+"""Told of a phase: its name, what is done, the total, the unit."""
 
 _LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 
@@ -53,7 +57,10 @@ def slug(event: events.Event) -> str:
 
 
 def facts(event: events.Event) -> dict[str, object]:
-    """What a line says of an event: its fields, the manifest's sizes, `details` spread out, nothing that is empty."""
+    """What a line says of an event: its fields, the manifest's sizes, `details` spread out, nothing that is empty.
+
+    Of progress the percentage too, where the total is known.
+    """
     found: dict[str, object] = {}
     for each in fields(event):
         value = getattr(event, each.name)
@@ -69,6 +76,10 @@ def facts(event: events.Event) -> dict[str, object]:
             found["reached"] = value  # the line's own level is how grave it is
         elif value not in ("", False, ()):
             found[each.name] = list(value) if isinstance(value, tuple) else value
+    if isinstance(event, events.Progress):
+        found["done"] = event.done
+        if event.total:
+            found["percent"] = 100 * event.done // event.total
     return found
 
 
@@ -119,13 +130,23 @@ def _level(event: events.Event) -> str:
 
 
 @contextmanager
-def progress(stream: TextIO, label: str = "") -> Iterator[Phases]:
-    """Phases whose watches draw a bar each while they last: on a terminal only. `label` stands before their names.
+def progress(
+    stream: TextIO, label: str = "", tell: Tell = lambda *_: None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Phases]:
+    """Phases whose watches draw a bar each while they last, on a terminal. `label` stands before their names.
 
-    The percentage is true: a phase whose total nobody knows shows what is done, and no percentage.
+    Elsewhere `tell` hears now and then how far a phase is. The percentage is true: a phase whose total nobody knows
+    shows what is done, and no percentage.
     """
     if not stream.isatty():
-        yield Phases()
+
+        def told(phase: str) -> Watch:
+            def watch(done: int, total: int = 0, unit: str = "bytes") -> None:
+                tell(phase, done, total, unit)
+
+            return now_and_then(watch, clock)
+
+        yield Phases(told)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn

@@ -31,7 +31,10 @@ _UTC = ZoneInfo("UTC")
 
 @dataclass(frozen=True)
 class Verify:
-    """`timeout`, `max_age`, `rto` (0: none) in seconds, `memory` in bytes. `where`: auto, container, process, off."""
+    """`timeout`, `max_age`, `rto` (0: none) in seconds, `memory` in bytes. `where`: auto, container, process, off.
+
+    `cpus` is 0 for all that there are. `images` are the project's own by the official ones that they stand for.
+    """
 
     schedule: Schedule = OFF
     where: str = "auto"
@@ -39,7 +42,8 @@ class Verify:
     command: str = ""
     timeout: float = 7200.0
     memory: int = 512 << 20
-    cpus: float = 1.0
+    cpus: float = 0.0
+    images: Mapping[str, str] = field(default_factory=dict)
     max_age: float = 259200.0
     rto: float = 0.0
     evidence_key: str = field(default="", repr=False)
@@ -205,6 +209,7 @@ def _verify(read: Reader) -> Verify:
         timeout=read("VERIFY_TIMEOUT") or 0.0,
         memory=read("VERIFY_MEMORY") or 0,
         cpus=read("VERIFY_CPUS") or 0.0,
+        images=read("VERIFY_IMAGES") or {},
         max_age=read("VERIFY_MAX_AGE") or 0.0,
         rto=read("RTO") or 0.0,
         evidence_key=read("EVIDENCE_KEY") or "",

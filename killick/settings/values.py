@@ -12,9 +12,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from killick.throwaway._images import REPOSITORIES
+
 SLUG = re.compile(r"[a-z0-9][a-z0-9_]*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+_IMAGE = re.compile(r"[a-z0-9][\w.:@/-]*", re.ASCII)
 _SECONDS = (604800, 86400, 3600, 60, 1)
 _LARGEST = 10**9
 
@@ -108,6 +111,21 @@ def folder(value: str) -> Path:
 def globs(value: str) -> tuple[str, ...]:
     """Separated by commas or new lines: a file's name may hold spaces."""
     return tuple(part.strip() for part in re.split(r"[,\n]", value) if part.strip())
+
+
+def images(value: str) -> dict[str, str]:
+    """By the name of the official image, or of its repository, each with what stands for it."""
+    found = {}
+    for pair in globs(value):
+        official, equals, ours = (part.strip() for part in pair.partition("="))
+        if not equals or not _IMAGE.fullmatch(official) or not _IMAGE.fullmatch(ours):
+            raise ValueError(f"{pair!r} is not a pair of images: write postgres:16=registry.example/pg:16")
+        if official.partition(":")[0] not in REPOSITORIES:
+            raise ValueError(f"{official!r} is no image that killick asks for: there are {', '.join(REPOSITORIES)}")
+        if (":" in official) != (":" in ours.rpartition("/")[2]):
+            raise ValueError(f"{pair!r} names a tag on one side only: give both, or none for every tag")
+        found[official] = ours
+    return found
 
 
 def recipients(value: str) -> tuple[str, ...]:

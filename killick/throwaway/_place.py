@@ -50,9 +50,9 @@ def user() -> User:
 
 
 @contextmanager
-def place(scratch: Path, who: User) -> Iterator[Path]:
-    """An empty folder `server` that belongs to `who`, gone afterwards."""
-    root = _root(scratch, who)
+def place(scratch: Path, who: User, name: str = "throwaway") -> Iterator[Path]:
+    """An empty folder `server` that belongs to `who`, gone afterwards. Runs of one `name` are swept together."""
+    root = _root(scratch, who, name)
     with Scratch(root).folder() as run:
         run.chmod(0o711)
         server = run / "server"
@@ -68,8 +68,13 @@ def place(scratch: Path, who: User) -> Iterator[Path]:
         yield server
 
 
-def sweep(scratch: Path) -> list[str]:
-    return [name for root in _roots(scratch) if _ours(root) for name in Scratch(root).sweep()]
+def sweep(scratch: Path, name: str = "throwaway") -> list[str]:
+    return [run for root in roots(scratch, name) for run in Scratch(root).sweep()]
+
+
+def roots(scratch: Path, name: str) -> list[Path]:
+    """Where runs of that name may have their folders: none before the first run."""
+    return [root for root in _roots(scratch, name) if _ours(root)]
 
 
 def reachable(path: Path, who: User) -> bool:
@@ -86,14 +91,14 @@ def _may_enter(path: Path, who: User) -> bool:
     return bool(at.st_mode & bit)
 
 
-def _roots(scratch: Path) -> list[Path]:
-    name = f"killick-throwaway-{os.geteuid()}"
-    return [scratch.absolute() / "throwaway", Path("/var/tmp") / name, Path("/tmp") / name]  # noqa: S108  # see _ours
+def _roots(scratch: Path, name: str) -> list[Path]:
+    ours = f"killick-{name}-{os.geteuid()}"
+    return [scratch.absolute() / name, Path("/var/tmp") / ours, Path("/tmp") / ours]  # noqa: S108  # see _ours
 
 
-def _root(scratch: Path, who: User) -> Path:
+def _root(scratch: Path, who: User, name: str) -> Path:
     """SCRATCH_DIR where it will do; it may lie below a home that is closed to others, or be too deep for a socket."""
-    for root in _roots(scratch):
+    for root in _roots(scratch, name):
         if len(os.fsencode(root)) + _WITHIN > _SOCKET:
             continue
         try:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from killick.engines import Source
 from killick.errors import Unreachable
-from killick.limits import limits
+from killick.limits import Limits, limits
 from killick.manifest import Manifest
 from killick.programs import Program
-from killick.throwaway import Copy, _server
+from killick.throwaway import Copy, Terms, _server
 from killick.throwaway._place import place, user
 
 PROGRAM = "postgres"
+PORT = 5432
 _USER = "postgres"
+INITDB = (
+    f"--username={_USER}", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8",
+)  # fmt: skip
 _SETTINGS = {
     # nothing here outlives a crash
     "fsync": "off",
@@ -33,8 +37,7 @@ _SETTINGS = {
     "jit": "off",
     # a dump of 10,000 tables locks them all
     "max_locks_per_transaction": "1024",
-    # only our socket, and no shared memory that a kill leaves behind
-    "listen_addresses": "",
+    # for us alone, and no shared memory that a kill leaves behind
     "unix_socket_permissions": "0700",
     "shared_memory_type": "mmap",
     "dynamic_shared_memory_type": "mmap",
@@ -47,21 +50,20 @@ _SETTINGS = {
 
 
 @contextmanager
-def start(manifest: Manifest, scratch: Path, kind: str) -> Iterator[Copy]:
+def start(manifest: Manifest, scratch: Path, terms: Terms, kind: str) -> Iterator[Copy]:
     """Raises Unverifiable when its server is not here or does not start."""
     who = user()
     program, notes = _server.choose(PROGRAM, manifest.server_version, who)
-    with place(scratch, who) as folder, _server.cell(folder, who) as cell:
+    with place(scratch, who) as folder, _server.cell(folder, who, terms) as cell:
         password = secrets.token_urlsafe(24)
         sockets = folder / "s"
-        database = manifest.database or "postgres"
-        url = f"postgres://{_USER}@/{quote(database, safe='')}?host={quote(str(sockets), safe='')}&port=5432"
-        source = Source("throwaway", url, password, owners=True)
+        own = source(manifest, sockets, password)
         _initdb(cell, program, password)
-        argv = ["-D", str(folder / "data"), *_options(sockets)]
-        with _server.serving(cell, program, argv, lambda: _answers(sockets, password), signal.SIGQUIT) as process:
+        here = {"unix_socket_directories": str(sockets), "listen_addresses": ""}
+        argv = ["-D", str(folder / "data"), *options({**settings(terms.within(limits())), **here})]
+        with _server.serving(cell, program, argv, lambda: answers(sockets, password), signal.SIGQUIT) as process:
             yield Copy(
-                source, kind, _server.dotted(program.version), cell.network, cell.files, who.name, notes,
+                own, kind, _server.dotted(program.version), cell.network, cell.files, who.name, notes,
                 kill=lambda: process.popen.send_signal(signal.SIGQUIT),
             )  # fmt: skip
 
@@ -75,32 +77,42 @@ def _initdb(cell: _server.Cell, program: Program, password: str) -> None:
     if cell.who.other:
         os.chown(secret, *cell.who.other)
     initdb = Program(program.version, program.beside("initdb"))
-    common = (
-        f"--pgdata={cell.folder / 'data'}", f"--username={_USER}", f"--pwfile={secret}",
-        "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8",
-    )  # fmt: skip
-    _server.prepare(cell, initdb, common)
+    _server.prepare(cell, initdb, (f"--pgdata={cell.folder / 'data'}", f"--pwfile={secret}", *INITDB))
     secret.unlink()
 
 
-def _options(sockets: Path) -> list[str]:
-    use = limits()
+def source(manifest: Manifest, sockets: Path, password: str) -> Source:
+    """What is loaded into: the database is not there yet. `sockets` is the folder with the server's socket."""
+    database = manifest.database or "postgres"
+    url = f"postgres://{_USER}@/{quote(database, safe='')}?host={quote(str(sockets), safe='')}&port={PORT}"
+    return Source("throwaway", url, password, owners=True)
+
+
+def settings(use: Limits) -> dict[str, str]:
+    """For whatever does not have to last, with memory and processors as `use` allows."""
     sizes = _server.sizes(use.memory)
-    settings = {
+    return {
         **_SETTINGS,
-        "unix_socket_directories": str(sockets),
         "shared_buffers": f"{sizes['cache']}MB",
         "maintenance_work_mem": f"{sizes['work']}MB",
         "max_parallel_maintenance_workers": str(use.cpus),
     }
+
+
+def options(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
-def _answers(sockets: Path, password: str) -> None:
-    """Raises Unreachable until the server lets us in: an open socket is not an answer."""
+def answers(sockets: Path, password: str) -> str:
+    """The server's version. Raises Unreachable until it lets us in: an open socket is not an answer."""
     import psycopg2
 
     try:
-        psycopg2.connect(host=str(sockets), port=5432, user=_USER, password=password, dbname="template1").close()
+        connection = psycopg2.connect(
+            host=str(sockets), port=PORT, user=_USER, password=password, dbname="template1", connect_timeout=10
+        )
     except psycopg2.OperationalError as error:
         raise Unreachable(" ".join(str(error).split())) from None
+    version = connection.server_version  # 160014
+    connection.close()
+    return f"{version // 10000}.{version % 10000}"

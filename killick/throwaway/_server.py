@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 from killick.errors import CommandFailed, KillickError, Unreachable, Unverifiable
 from killick.process import Command, Process, run, start
 from killick.programs import Program, installed, numbers
-from killick.throwaway import confine
+from killick.throwaway import Terms, confine
 from killick.throwaway._orphans import ended
 from killick.throwaway._place import User, reachable
 
@@ -36,6 +37,7 @@ class Cell:
     folder: Path
     who: User
     guards: confine.Guards
+    terms: Terms
 
     @property
     def network(self) -> str:
@@ -59,6 +61,7 @@ class Cell:
             write=(str(self.folder), *_DEVICES),
             user=self.who.other,
             env=environment,
+            cpus=math.ceil(self.terms.cpus),
             network=self.guards.seccomp,
             files=self.guards.landlock > 0,
         )
@@ -91,9 +94,7 @@ def choose(program: str, wanted: str, who: User) -> tuple[Program, tuple[str, ..
     candidates = there(program, wanted)
     found = next((candidate for candidate in candidates if reachable(candidate.path, who)), None)
     if found is not None:
-        older = found.version < numbers(wanted)
-        note = f"the throwaway is {dotted(found.version)}, older than the source's {dotted(numbers(wanted))}"
-        return found, (note,) if older else ()
+        return found, older(found.version, wanted)
     if candidates:
         path = candidates[0].path
         raise Unverifiable(
@@ -101,6 +102,13 @@ def choose(program: str, wanted: str, who: User) -> tuple[Program, tuple[str, ..
             f"put it where everybody may read it, or run killick as another user than root: {path.parent}",
         )
     raise Unverifiable(lacking(program, wanted), "use the image killick:verify", reason="version")
+
+
+def older(version: tuple[int, ...], wanted: str) -> tuple[str, ...]:
+    """A note where a throwaway's server is older than the source's."""
+    if version >= numbers(wanted):
+        return ()
+    return (f"the throwaway is {dotted(version)}, older than the source's {dotted(numbers(wanted))}",)
 
 
 def dotted(version: tuple[int, ...]) -> str:
@@ -119,7 +127,7 @@ def _libraries(program: Program) -> tuple[str, ...]:
 
 
 @contextmanager
-def cell(folder: Path, who: User) -> Iterator[Cell]:
+def cell(folder: Path, who: User, terms: Terms) -> Iterator[Cell]:
     """While it lasts killick itself is hidden from whoever runs as the same user."""
     for name in ("tmp", "s"):
         inner = folder / name
@@ -127,7 +135,7 @@ def cell(folder: Path, who: User) -> Iterator[Cell]:
         if who.other:
             os.chown(inner, *who.other)
     with confine.hidden():
-        yield Cell(folder, who, confine.guards())
+        yield Cell(folder, who, confine.guards(), terms)
 
 
 def prepare(cell: Cell, program: Program, argv: Sequence[str]) -> None:
@@ -142,7 +150,7 @@ def prepare(cell: Cell, program: Program, argv: Sequence[str]) -> None:
 
 @contextmanager
 def serving(
-    cell: Cell, program: Program, argv: Sequence[str], ready: Callable[[], None], end: signal.Signals
+    cell: Cell, program: Program, argv: Sequence[str], ready: Callable[[], object], end: signal.Signals
 ) -> Iterator[Process]:
     """The server, once `ready` no longer raises Unreachable; `end` stops it with all its children."""
     with ended(), start(cell.command(program, argv)) as process:
@@ -153,17 +161,19 @@ def serving(
             _stop(process, end)
 
 
-def _await(process: Process, program: Program, ready: Callable[[], None]) -> None:
+def _await(process: Process, program: Program, ready: Callable[[], object]) -> None:
     until = time.monotonic() + _UP
     while True:
         try:
-            return ready()
+            ready()
         except Unreachable as error:
             if not process.running():
                 raise _unable(program, f"it ended: {process.stderr}") from None
             if time.monotonic() > until:
                 raise _unable(program, f"{error.message}; it said: {process.stderr}") from None
             time.sleep(0.02)
+        else:
+            return
 
 
 def _stop(process: Process, end: signal.Signals) -> None:
@@ -182,6 +192,6 @@ def _unable(program: Program, why: str) -> KillickError:
 
 
 def sizes(memory: int) -> Mapping[str, int]:
-    """MiB for a server beside our own work: a quarter of what there is, within reason."""
+    """MiB for a server's own memory: a quarter of what there is, within reason."""
     share = memory // 8 >> 20
     return {"cache": max(32, min(share, 1024)), "work": max(32, min(share, 512))}

@@ -64,13 +64,17 @@ _MACHINES = {
 
 @dataclass(frozen=True)
 class Policy:
-    """What is asked of the launcher. `parent` is the process it must not outlive; `env` the whole environment."""
+    """What is asked of the launcher. `parent` is the process it must not outlive; `env` the whole environment.
+
+    `cpus` is how many processors it may use, 0 for all of ours. It can take more of them: this is no guard.
+    """
 
     parent: int
     read: tuple[str, ...]
     write: tuple[str, ...]
     user: tuple[int, int] | None = None
     env: dict[str, str] = field(default_factory=dict)
+    cpus: int = 0
     network: bool = True
     files: bool = True
 
@@ -123,6 +127,8 @@ def confine(policy: Policy) -> None:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
+    if policy.cpus:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-policy.cpus :])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold rows
     _prctl(_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != policy.parent:

@@ -51,7 +51,7 @@ def make() -> None:
         run(*pip, "install", "--requirement", str(LOCK))
         run(*pip, "install", "--no-deps", "--editable", str(ROOT))
     else:
-        run(*pip, "install", "--editable", f"{ROOT}[dev]")
+        run(*pip, "install", "--editable", f"{ROOT}[dev,container]")
     STAMP.write_text(made_from())
 
 

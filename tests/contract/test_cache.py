@@ -22,6 +22,7 @@ from killick.codecs import CODECS, Choice, encode, encrypt
 from killick.errors import Corrupt, NoSpace, NotFound, StoreError
 from killick.manifest import Archive, Manifest
 from killick.stores import Store, Stored
+from killick.stores._download import RANGE
 from killick.stores.folder import Folder
 from killick.stream import measure
 from killick.tar import pack
@@ -131,6 +132,16 @@ def test_the_second_time_nothing_is_fetched(shop: Shop) -> None:
     assert (first.seconds.keys(), second.seconds.keys()) == ({"download", "check"}, {"check"})
 
 
+def test_nobody_else_may_look_at_what_is_in_it(local: Shop) -> None:
+    """Whatever the rights of CACHE_DIR itself, which may be a volume, and of what was there before."""
+    manifest = local.backup()
+    folder = local.cache.folder / digest(manifest)
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    local.fill(manifest)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_an_interrupted_download_goes_on(shop: Shop) -> None:
     manifest, seen = shop.backup(LARGE), []
     name = key(manifest).removeprefix("shop/")
@@ -187,13 +198,20 @@ def test_a_download_that_was_killed_goes_on(remote: Shop, faults: Faults) -> Non
 
 
 def test_what_the_store_cannot_give_now_is_gone_on_with_later(remote: Shop, faults: Faults) -> None:
+    class Later(Answer):
+        """When the first range has come."""
+
+        def before(self) -> None:
+            wait_for(lambda: any(path.stat().st_size >= RANGE for path in remote.cache.folder.rglob("*.part")))
+
     manifest = remote.backup(LARGE)
-    faults.add(Answer(503), ranged=True)
+    faults.add(Later(503), ranged=True)
     with pytest.raises(StoreError), remote.cache.archive(remote.store, manifest, Phases()):
         pass
     faults.clear()
     there, before = came(remote), len(faults.requests)
     remote.fill(manifest)
+    assert there == RANGE
     assert sum(request.sent for request in faults.requests[before:]) == LARGE - there
 
 
@@ -320,8 +338,9 @@ def test_what_nobody_used_for_too_long_expires(local: Shop) -> None:
 def test_use_makes_young(local: Shop) -> None:
     manifest = local.backup()
     used(local.fill(manifest), 100)
-    local.fill(manifest)
+    path = local.fill(manifest)
     assert local.cache.expire() == []
+    assert path.exists()
 
 
 def test_the_least_recently_used_make_room(local: Shop) -> None:
@@ -459,6 +478,8 @@ def test_an_archive_is_opened_where_it_lies(local: Shop, codec: str, encrypted: 
     for _ in range(2):
         scratch.mkdir()
         with local.cache.archive(local.store, manifest, Phases()) as path:
+            with bring.decoded(path, manifest, scratch, Phases(), keys, keep=True):
+                assert local.files() == [path.name]
             opened = bring.open_archive(path, manifest, scratch, Phases(), keys, keep=True)
             assert content(path) == digest(manifest)
         assert (opened.folder / "files/one").read_text() == "one"

@@ -25,7 +25,8 @@ PASSWORD = "change me"
 
 def test_nothing_is_left_out() -> None:
     sql = {"backup-role", "row-security", "before-14", "restore-role"}
-    assert set(PAGE) == sql | {"sidecar", "no-delete", "verifier", "lifecycle", "backup-user", "read-user"}
+    proxy = {"docker-proxy", "docker-proxy-service"}  # tests/end_to_end/test_containers.py
+    assert set(PAGE) == sql | proxy | {"sidecar", "no-delete", "verifier", "lifecycle", "backup-user", "read-user"}
 
 
 # Postgres

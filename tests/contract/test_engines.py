@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import pytest
 from killick import engines
 from killick.compare import OWNERSHIP, compare
 from killick.contents import Contents
-from killick.engines import Engine, Facts, Source, connect
-from killick.errors import Corrupt, Refused, SourceError
+from killick.engines import Engine, Facts, Replaceable, Rewindable, Source, connect
+from killick.errors import Corrupt, NotFound, Refused, SourceError
 from killick.settings import target
 from killick.watch import unwatched
 from tests.lab.mongod import Mongod
@@ -21,13 +21,32 @@ from tests.lab.postgres import Postgres
 ENGINES = sorted({module.__name__.rpartition(".")[2] for module in engines.modules().values()})
 
 
+def having(role: type) -> list[str]:
+    """The engines that have an optional role."""
+    found = set()
+    for scheme, module in engines.modules().items():
+        if isinstance(connect(Source("sample", f"{scheme}://localhost/sample")), role):
+            found.add(module.__name__.rpartition(".")[2])
+    return sorted(found)
+
+
+REPLACEABLE = having(Replaceable)
+REWINDABLE = having(Rewindable)
+
+
 @dataclass
 class Trial:
-    """A source with something in it, an empty place of the same kind, and an address where nobody answers."""
+    """A source with something in it, an empty place of the same kind, and an address where nobody answers.
+
+    `change` makes what the source holds another. `stranger` puts something that is not killick's where `beside` would
+    make its place, and gives a look at whether it is there.
+    """
 
     source: Source
     empty: Source
     nowhere: Source
+    change: Callable[[], object]
+    stranger: Callable[[], Callable[[], bool]]
 
     @property
     def engine(self) -> Engine:
@@ -45,20 +64,57 @@ def trial(
             server: Postgres = request.getfixturevalue("postgres16")
             url = server.create(name)
             server.execute("CREATE TABLE t AS SELECT g AS id, md5(g::text) FROM generate_series(1, 100) g", name)
-            yield Trial(target(url), target(server.create(f"{name}_e")), target("postgres://u:hush@127.0.0.1:1/x"))
-            for each in (name, f"{name}_e"):
-                server.execute(f"DROP DATABASE {each} WITH (FORCE)")
+            named = f"SELECT datname FROM pg_database WHERE datname LIKE '{name}%'"
+
+            def database() -> Callable[[], bool]:
+                server.create(f"{name}__new")
+                server.execute("CREATE TABLE theirs ()", f"{name}__new")
+                return lambda: bool(server.execute("TABLE theirs", f"{name}__new") == [])
+
+            yield Trial(
+                target(url),
+                target(server.create(f"{name}_e")),
+                target("postgres://u:hush@127.0.0.1:1/x"),
+                lambda: server.execute("INSERT INTO t VALUES (0, 'changed')", name),
+                database,
+            )
+            for (each,) in server.execute(named):
+                server.execute(f'DROP DATABASE "{each}" WITH (FORCE)')
         case "mongodb":
-            with Mongod() as one, Mongod() as other:
-                with one.client() as client:
-                    client[name].t.insert_many([{"n": n} for n in range(100)])
-                nowhere = target("mongodb://u:hush@127.0.0.1:1/x?serverSelectionTimeoutMS=500")
-                yield Trial(target(one.url(name)), target(other.url(name)), nowhere)
+            mongod: Mongod = request.getfixturevalue("mongod")
+            with mongod.client() as client:
+                client[name].t.insert_many([{"_id": n} for n in range(100)])
+
+                def other() -> Callable[[], bool]:
+                    client[f"{name}__new"].theirs.insert_one({"_id": 1})
+                    return lambda: client[f"{name}__new"].theirs.count_documents({}) == 1
+
+                yield Trial(
+                    target(mongod.url(name)),
+                    target(mongod.url(f"{name}_e")),
+                    target("mongodb://u:hush@127.0.0.1:1/x?serverSelectionTimeoutMS=500"),
+                    lambda: client[name].t.insert_one({"_id": "changed"}),
+                    other,
+                )
+                for each in client.list_database_names():
+                    if each.startswith(name):
+                        client.drop_database(each)
+                client.killick.copies.delete_many({})
         case "files":
             (tmp_path / "source/inner").mkdir(parents=True)
             (tmp_path / "source/inner/a").write_text("a" * 1000)
             (tmp_path / "empty").mkdir()
-            yield Trial(*(target(str(tmp_path / each)) for each in ("source", "empty", "nowhere")))
+
+            def folder() -> Callable[[], bool]:
+                (tmp_path / "source__new").mkdir()
+                (tmp_path / "source__new/theirs").touch()
+                return (tmp_path / "source__new/theirs").exists
+
+            yield Trial(
+                *(target(str(tmp_path / each)) for each in ("source", "empty", "nowhere")),
+                lambda: (tmp_path / "source/inner/a").write_text("changed"),
+                folder,
+            )
         case other:
             pytest.fail(f"this suite needs a sample for {other}")
 
@@ -66,6 +122,10 @@ def trial(
 def dumped(trial: Trial, folder: Path) -> Contents:
     folder.mkdir()
     return trial.engine.dump(folder, 1, unwatched)
+
+
+def holds(engine: Engine, contents: Contents) -> bool:
+    return compare(contents, engine.contents(contents), groups=contents.groups.keys() - OWNERSHIP) == []
 
 
 def test_it_is_an_engine_and_goes_by_its_module(trial: Trial) -> None:
@@ -91,8 +151,7 @@ def test_what_was_dumped_comes_back_the_same(trial: Trial, tmp_path: Path) -> No
     contents = dumped(trial, tmp_path / "dump")
     copy = connect(trial.empty)
     copy.load(tmp_path / "dump", 2, contents, unwatched)
-    got = copy.contents(contents)
-    assert compare(contents, got, groups=contents.groups.keys() - OWNERSHIP) == []
+    assert holds(copy, contents)
     assert not copy.facts().empty
     with pytest.raises(Refused):
         copy.load(tmp_path / "dump", 1, contents, unwatched)
@@ -135,3 +194,166 @@ def test_nobody_there_is_one_sentence_without_the_password(trial: Trial, tmp_pat
         connect(trial.nowhere).dump(tmp_path / "dump", 1, unwatched)  # a folder may be made by a restore
     assert caught.value.hint
     assert "hush" not in str(caught.value) + repr(trial.nowhere)
+
+
+def test_an_engine_is_there_that_can_be_replaced_and_one_that_can_be_rewound() -> None:
+    assert REPLACEABLE
+    assert REWINDABLE
+
+
+@pytest.fixture
+def in_use(trial: Trial) -> Replaceable:
+    engine = trial.engine
+    assert isinstance(engine, Replaceable)
+    return engine
+
+
+replaceable = pytest.mark.parametrize("trial", REPLACEABLE, indirect=True)
+
+
+def loaded_beside(engine: Replaceable, dump: Path, contents: Contents, origin: str = "first") -> Engine:
+    place = engine.beside(origin, 1000)
+    assert place.facts().empty
+    place.load(dump, 2, contents, unwatched)
+    assert isinstance(place, Replaceable)
+    place.settle()
+    return place
+
+
+@replaceable
+def test_what_was_loaded_beside_comes_into_use_and_goes_and_comes_back(
+    trial: Trial, in_use: Replaceable, tmp_path: Path
+) -> None:
+    new = dumped(trial, tmp_path / "dump")
+    trial.change()
+    old = trial.engine.contents()
+    place = loaded_beside(in_use, tmp_path / "dump", new)
+    assert holds(place, new)
+    assert holds(trial.engine, old)
+    assert not trial.engine.facts().copy
+    assert in_use.swap("first").kept
+    assert holds(trial.engine, new)
+    assert trial.engine.facts().copy
+    in_use.undo()
+    assert holds(trial.engine, old)
+    assert not trial.engine.facts().copy
+    in_use.undo()
+    assert holds(trial.engine, new)
+    assert trial.engine.facts().copy
+    assert in_use.sweep() == ()
+
+
+@replaceable
+def test_the_last_of_several_swaps_is_undone(trial: Trial, in_use: Replaceable, tmp_path: Path) -> None:
+    first = dumped(trial, tmp_path / "first")
+    trial.change()
+    second = dumped(trial, tmp_path / "second")
+    for name, contents in (("first", first), ("second", second)):
+        loaded_beside(in_use, tmp_path / name, contents, name)
+        assert in_use.swap(name).kept
+    assert holds(trial.engine, second)
+    in_use.undo()
+    assert holds(trial.engine, first)
+
+
+@replaceable
+def test_of_an_empty_target_nothing_is_kept(trial: Trial, tmp_path: Path) -> None:
+    contents = dumped(trial, tmp_path / "dump")
+    engine = connect(trial.empty)
+    assert isinstance(engine, Replaceable)
+    loaded_beside(engine, tmp_path / "dump", contents)
+    assert not engine.swap("first").kept
+    assert holds(engine, contents)
+    with pytest.raises(NotFound):
+        engine.undo()
+    assert holds(engine, contents)
+
+
+@replaceable
+def test_production_itself_bears_no_mark_also_where_a_copy_was(
+    trial: Trial, in_use: Replaceable, tmp_path: Path
+) -> None:
+    contents = dumped(trial, tmp_path / "dump")
+    for copy in (True, False):
+        loaded_beside(in_use, tmp_path / "dump", contents)
+        in_use.swap("first", copy=copy)
+        assert trial.engine.facts().copy is copy
+    in_use.undo()
+    assert trial.engine.facts().copy
+
+
+@replaceable
+def test_what_a_run_that_was_killed_left_is_swept(trial: Trial, in_use: Replaceable, tmp_path: Path) -> None:
+    contents = dumped(trial, tmp_path / "dump")
+    trial.change()
+    now = trial.engine.contents()
+    loaded_beside(in_use, tmp_path / "dump", contents)
+    loaded_beside(in_use, tmp_path / "dump", contents)  # empty again, where something had been left
+    assert trial.engine.facts().empty is False
+    assert len(in_use.sweep()) == 1
+    assert in_use.sweep() == ()
+    assert holds(trial.engine, now)
+    with pytest.raises(NotFound):
+        in_use.swap("first")
+    assert holds(trial.engine, now)
+
+
+@replaceable
+def test_what_is_not_killicks_is_never_removed(trial: Trial, in_use: Replaceable) -> None:
+    still_there = trial.stranger()
+    with pytest.raises(Refused) as caught:
+        in_use.beside("first", 1000)
+    assert caught.value.hint
+    assert still_there()
+    assert in_use.sweep() == ()
+    assert still_there()
+
+
+@replaceable
+def test_what_another_run_is_filling_is_not_taken(trial: Trial, in_use: Replaceable) -> None:
+    now = trial.engine.contents()
+    in_use.beside("first", 1000)
+    other = trial.engine
+    assert isinstance(other, Replaceable)
+    other.beside("second", 1000)
+    with pytest.raises(Refused):
+        in_use.swap("first")
+    assert holds(trial.engine, now)
+
+
+@replaceable
+def test_cleared_it_can_be_filled_and_there_is_no_way_back(trial: Trial, in_use: Replaceable, tmp_path: Path) -> None:
+    contents = dumped(trial, tmp_path / "dump")
+    loaded_beside(in_use, tmp_path / "dump", contents)
+    in_use.swap("first", copy=False)
+    in_use.clear("first")
+    assert (trial.engine.facts().empty, trial.engine.facts().copy) == (True, True)
+    trial.engine.load(tmp_path / "dump", 1, contents, unwatched)
+    assert holds(trial.engine, contents)
+    assert trial.engine.facts().copy
+    with pytest.raises(NotFound):
+        in_use.undo()
+    in_use.clear("first", copy=False)
+    assert (trial.engine.facts().empty, trial.engine.facts().copy) == (True, False)
+
+
+@pytest.mark.parametrize("trial", REWINDABLE, indirect=True)
+def test_a_snapshot_is_come_back_to_again_and_again(trial: Trial, in_use: Replaceable) -> None:
+    engine = trial.engine
+    assert isinstance(engine, Rewindable)
+    with pytest.raises(NotFound):
+        engine.reset()
+    first = engine.contents()
+    engine.snapshot()
+    assert holds(trial.engine, first)
+    trial.change()
+    second = trial.engine.contents()
+    for _ in range(2):
+        engine.reset()
+        assert holds(trial.engine, first)
+        in_use.undo()
+        assert holds(trial.engine, second)
+    engine.snapshot()  # instead of the one before
+    engine.reset()
+    assert holds(trial.engine, second)
+    assert in_use.sweep() == ()

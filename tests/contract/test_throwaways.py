@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
+import psycopg2
 import pytest
 
 from killick import compare, throwaway
@@ -19,9 +20,10 @@ from killick.engines import Engine, Source, connect
 from killick.errors import AccessDenied, DatabaseMissing, Unverifiable
 from killick.manifest import Manifest
 from killick.programs import Program
-from killick.throwaway import Copy, _server, sweep
+from killick.throwaway import Copy, Terms, _server, sweep
 from killick.throwaway._place import User
 from killick.watch import unwatched
+from tests.lab import docker
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
 
@@ -52,6 +54,8 @@ def manifest(engine: str, version: str, database: str = "", contents: Contents |
 @pytest.fixture(params=CASES, ids="-".join)
 def case(request: pytest.FixtureRequest) -> tuple[str, str]:
     kind, engine = request.param
+    if kind == "container":
+        docker.base_images()
     return kind, engine
 
 
@@ -98,9 +102,20 @@ def empty(engine: Engine) -> bool:
 
 
 def traces(scratch: Path) -> list[str]:
-    """Folders of runs, and processes that name one of them."""
-    places = [scratch, *(Path(p) / f"killick-throwaway-{os.geteuid()}" for p in ("/var/tmp", "/tmp"))]
+    """Folders of runs."""
+    names = [f"killick-{name}-{os.geteuid()}" for name in ("throwaway", "container")]
+    places = [scratch, *(Path(p) / name for p in ("/var/tmp", "/tmp") for name in names)]
     return [str(run) for place in places for run in place.rglob("run-*")]
+
+
+def alive(kind: str, run: str) -> list[str]:
+    """What still runs of it: processes that name it, containers that bear its label."""
+    found = [str(pid) for pid in processes(run)]
+    return [*found, *containers(run)] if kind == "container" else found
+
+
+def containers(run: str, *options: str) -> list[str]:
+    return docker.docker("ps", "--quiet", f"--filter=label=killick.run={run}", *options).stdout.split()
 
 
 def processes(word: str) -> Iterator[int]:
@@ -128,7 +143,7 @@ def test_born_empty_takes_the_dump_and_is_gone(case: tuple[str, str], sample: Sa
         assert copy.network
         assert copy.files
     assert traces(scratch) == before
-    assert list(processes(run)) == []
+    assert alive(case[0], run) == []
 
 
 def test_gone_after_a_failure_too(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
@@ -137,7 +152,7 @@ def test_gone_after_a_failure_too(case: tuple[str, str], sample: Sample, scratch
         run = folder_of(copy)
         raise KeyError
     assert traces(scratch) == before
-    assert list(processes(run)) == []
+    assert alive(case[0], run) == []
 
 
 def test_two_at_once(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
@@ -170,9 +185,10 @@ def test_nothing_outlives_a_signal(
     finally:
         child.kill()
         child.communicate()
-    wait_until_gone(run)
+    wait_until_gone(case[0], run)
     assert sweep(scratch) == ([run] if number is signal.SIGKILL else [])
     assert not [trace for trace in traces(scratch) if trace.endswith(run)]
+    assert case[0] != "container" or containers(run, "--all") == []
 
 
 _HOLDER = dedent(
@@ -189,10 +205,10 @@ _HOLDER = dedent(
 )
 
 
-def wait_until_gone(run: str) -> None:
+def wait_until_gone(kind: str, run: str) -> None:
     """A server whose parent died needs a moment; it has ten seconds."""
     end = time.monotonic() + 10
-    while left := list(processes(run)):
+    while left := alive(kind, run):
         assert time.monotonic() < end, f"still there: {left}"
         time.sleep(0.05)
 
@@ -201,12 +217,13 @@ def wait_until_gone(run: str) -> None:
 def test_a_version_that_is_not_here(case: tuple[str, str], scratch: Path) -> None:
     """Files have none."""
     with (
-        pytest.raises(Unverifiable, match=r"9\.6") as told,
-        throwaway.throwaway(manifest(case[1], "9.6.1"), scratch, case[0]),
+        pytest.raises(Unverifiable, match="99") as told,
+        throwaway.throwaway(manifest(case[1], "99.1"), scratch, case[0]),
     ):
         pass
-    assert told.value.reason == "version"
+    assert told.value.reason == {"process": "version", "container": "no-image"}[case[0]]
     assert told.value.hint
+    assert traces(scratch) == []
 
 
 def test_a_program_that_ends_without_a_word(tmp_path: Path) -> None:
@@ -215,7 +232,7 @@ def test_a_program_that_ends_without_a_word(tmp_path: Path) -> None:
     (tmp_path / "cell").mkdir()
     ourselves = User("", os.geteuid(), os.getegid())
     with (
-        _server.cell(tmp_path / "cell", ourselves) as cell,
+        _server.cell(tmp_path / "cell", ourselves, Terms()) as cell,
         pytest.raises(Unverifiable, match=r"initdb 16\.0 does not start as a throwaway: python was killed by signal 9"),
     ):
         _server.prepare(cell, Program((16, 0), tmp_path / "initdb"), ())
@@ -245,6 +262,31 @@ def test_an_older_minor_is_told_of(scratch: Path) -> None:
         assert any("16.99" in note for note in copy.notes)
 
 
+def test_terms_of_a_process(scratch: Path) -> None:
+    """Its caches within the memory that it may use, and no more processors than that."""
+    shown = {}
+    for terms in (Terms(512 << 20, 0.5), Terms(2048 << 20)):
+        with throwaway.throwaway(manifest("postgres", "16.1", "postgres"), scratch, "process", terms) as copy:
+            (pid,) = (p for p in processes(folder_of(copy)) if "/postgres" in Path(f"/proc/{p}/cmdline").read_text())
+            shown[terms.memory] = (_shown(copy, "shared_buffers"), len(os.sched_getaffinity(pid)))
+    assert shown == {512 << 20: ("64MB", 1), 2048 << 20: ("256MB", len(os.sched_getaffinity(0)))}
+
+
+def _shown(copy: Copy, setting: str) -> str:
+    connection = psycopg2.connect(copy.source.url, password=copy.source.password)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting(%s)", (setting,))
+            return str(cursor.fetchall()[0][0])
+    finally:
+        connection.close()
+
+
+def test_files_are_put_back_beside_us_wherever_servers_are(scratch: Path) -> None:
+    with throwaway.throwaway(manifest("files", ""), scratch, "container") as copy:
+        assert copy.where == "process"
+
+
 def test_scratch_that_is_too_deep_for_a_socket(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["a-folder-with-a-long-name"] * 5)
     with throwaway.throwaway(manifest("postgres", "16.1", "postgres"), deep, "process") as copy:
@@ -259,9 +301,9 @@ def test_nobody_can_wait_for_us_with_a_link(tmp_path: Path, monkeypatch: pytest.
     theirs.mkdir()
     theirs.chmod(0o777)
     (tmp_path / "link").symlink_to(tmp_path)
-    monkeypatch.setattr(_place, "_roots", lambda _scratch: [theirs, tmp_path / "link", ours])
+    monkeypatch.setattr(_place, "_roots", lambda _scratch, _name: [theirs, tmp_path / "link", ours])
     monkeypatch.setattr(_place, "reachable", lambda _path, _who: True)
-    assert _place._root(tmp_path, _place.user()) == ours
+    assert _place._root(tmp_path, _place.user(), "throwaway") == ours
 
 
 def test_programs_that_the_servers_user_cannot_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from killick.engines import Source, connect
 from killick.manifest import Manifest
 from killick.throwaway import confine
 from killick.watch import unwatched
+from tests.lab import docker
 from tests.lab.ordinary import Ordinary, ordinary
 from tests.lab.postgres import Postgres
 from tests.lab.server import NOBODY
@@ -60,7 +61,7 @@ class Prey:
                 f"environ{pid}": f"tr '\\0' '\\n' </proc/{pid}/environ | grep -q {SECRET} && echo environ{pid}"
                 for pid in self.victims
             },
-            "processes": "grep -qs sleep /proc/*/cmdline && echo processes",
+            "processes": "grep -qs '[3]1415' /proc/*/cmdline && echo processes",
         }
 
 
@@ -83,7 +84,7 @@ def prey(*users: int) -> Iterator[Prey]:
             if os.geteuid() == 0
             else []
         )
-        victims.append(subprocess.Popen([*become, "/usr/bin/env", f"KEY={SECRET}", "sleep", "300"]))
+        victims.append(subprocess.Popen([*become, "/usr/bin/env", f"KEY={SECRET}", "sleep", "31415"]))
     found = Prey(tcp.getsockname()[1], base / "socket", secret, [victim.pid for victim in victims])
     for name, listener in (("network", tcp), ("unix", unix)):
         threading.Thread(target=_accept, args=(name, listener, found.reached), daemon=True).start()
@@ -166,8 +167,8 @@ _LOAD = dedent(
     from killick.engines import connect
     from killick.watch import unwatched
 
-    def loaded(manifest, dump, scratch):
-        with throwaway.throwaway(manifest, scratch, "process") as copy:
+    def loaded(manifest, dump, scratch, kind):
+        with throwaway.throwaway(manifest, scratch, kind) as copy:
             connect(copy.source).load(dump, 1, manifest.contents, unwatched)
             host = parse_qs(urlsplit(copy.source.url).query)["host"][0]
             at = psycopg2.connect(host=host, user="postgres", password=copy.source.password, dbname=manifest.database)
@@ -179,7 +180,7 @@ _LOAD = dedent(
 
     if __name__ == "__main__":
         manifest = manifests.loads(Path(sys.argv[1]).read_text(), "here")
-        print(json.dumps(loaded(manifest, Path(sys.argv[2]), Path(sys.argv[3]))))
+        print(json.dumps(loaded(manifest, Path(sys.argv[2]), Path(sys.argv[3]), "process")))
     """
 )
 
@@ -195,10 +196,13 @@ def user() -> Iterator[Ordinary]:
         yield found
 
 
-def test_as_we_are(postgres16: Postgres, tmp_path: Path) -> None:
-    """As root the server is another user; else it is ours, and only the confinement keeps it from us."""
+@pytest.mark.parametrize("kind", ["process", "container"])
+def test_as_we_are(postgres16: Postgres, tmp_path: Path, kind: str) -> None:
+    """As root a process' server is another user; else it is ours, and only the confinement keeps it from us."""
     from killick.throwaway._place import user as server_user
 
+    if kind == "container":
+        docker.base_images()
     scope: dict[str, object] = {"__name__": "loading"}
     exec(_LOAD, scope)
     (tmp_path / "dump").mkdir()
@@ -207,12 +211,13 @@ def test_as_we_are(postgres16: Postgres, tmp_path: Path) -> None:
     with prey(*users) as target:
         made = attack(postgres16, target, tmp_path / "dump")
         assert set(target.probes()) - made.control <= {f"environ{victim}" for victim in target.victims[1:]}
-        found = scope["loaded"](made.manifest, made.dump, tmp_path / "scratch")  # type: ignore[operator]
+        found = scope["loaded"](made.manifest, made.dump, tmp_path / "scratch", kind)  # type: ignore[operator]
         assert found["loot"] == ["ran"]
         assert target.reached == []
-        assert found["network"] == "none (seccomp)"
-        assert found["files"] == "its own only (Landlock)"
-        assert found["user"] == server_user().name != "root"
+        guard = {"process": "seccomp", "container": "Docker"}[kind]
+        assert found["network"] == f"none ({guard})"
+        assert found["files"].startswith("its own only (")
+        assert found["user"] == {"process": server_user().name, "container": "postgres"}[kind] != "root"
 
 
 def test_as_an_ordinary_user(postgres16: Postgres, programs_path: str, tmp_path: Path, user: Ordinary) -> None:

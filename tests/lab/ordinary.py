@@ -16,7 +16,7 @@ from tests.lab.server import NOBODY, as_nobody
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("killick", "verify", "restore", "sidecar")
-THEIRS = ("psycopg2", "psycopg2_binary.libs", "xxhash", "click", "cronsim")
+THEIRS = ("psycopg2", "psycopg2_binary.libs", "xxhash", "click", "cronsim", "testcontainers")
 
 
 @dataclass(frozen=True)

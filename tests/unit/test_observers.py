@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from killick import observers
+from killick import observers, watch
 from killick.errors import Refused
 from killick.events import (
     BackupFailed,
@@ -18,6 +18,7 @@ from killick.events import (
     Emitter,
     Event,
     PhaseFinished,
+    Progress,
     Pruned,
     Swept,
     VerifyFinished,
@@ -25,6 +26,7 @@ from killick.events import (
 )
 from killick.manifest import Archive, Manifest
 from killick.observers import log, notify, ping, sentry
+from killick.session import Session
 from killick.settings import Settings, Telling, load
 from tests.web import Listener, listener
 
@@ -55,6 +57,7 @@ EVENTS: list[Event] = [
     VerifyFinished("shop", "db", MANIFEST.id, "unverifiable", 1, 8.0, "no room", "make some"),
     Pruned("shop", "db", ("a", "b")),
     Warned("shop", "db", 'said "so"\nand so'),
+    Progress("shop", "db", "download", 999, 1000, "bytes"),
 ]
 
 
@@ -133,6 +136,46 @@ def test_no_bar_in_a_log() -> None:
     with log.progress(out, "db") as phases, phases.phase("dump") as watch:
         watch(50, 100)
     assert out.getvalue() == ""
+
+
+def test_a_log_hears_of_a_phase_that_lasts_every_ten_seconds() -> None:
+    now, told = 1000.0, []
+    with log.progress(io.StringIO(), "db", lambda *how_far: told.append(how_far), lambda: now) as phases:
+        with phases.phase("dump") as watch:
+            for second in range(36):
+                now = 1000.0 + second
+                watch(second, 60, "rows")
+        with phases.phase("compress") as watch:
+            now += 9.9
+            watch(1)
+            now += 0.1
+            watch(2)
+    assert told == [
+        ("dump", 10, 60, "rows"),
+        ("dump", 20, 60, "rows"),
+        ("dump", 30, 60, "rows"),
+        ("compress", 2, 0, "bytes"),
+    ]
+
+
+def test_progress_is_a_line_with_a_true_percentage() -> None:
+    known = {"project": "shop", "source": "db", "phase": "download"}
+    assert log.facts(EVENTS[-1]) == {**known, "done": 999, "total": 1000, "unit": "bytes", "percent": 99}
+    assert log.facts(Progress("shop", "db", "download", 7, 0, "rows")) == {**known, "done": 7, "unit": "rows"}
+    assert log.facts(Progress("shop", "db", "download", 0, 9, "rows"))["done"] == 0
+
+
+@pytest.mark.parametrize("format", ["logfmt", "json"])
+def test_a_session_tells_of_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    monkeypatch.setattr(watch, "EVERY", 0)
+    session = Session(load({"PROJECT": "shop", "LOG_FORMAT": format}))
+    with session.phases("db") as phases, phases.phase("store") as told:
+        told(5, 10)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.search(r'event"?[=:] ?"?([a-z-]+)', line)[1] for line in lines] == ["progress", "phase-finished"]  # type: ignore[index]
+    assert re.search(r'phase"?[=:] ?"?store.*done"?[=:] ?5.*total"?[=:] ?10.*percent"?[=:] ?50', lines[0])
 
 
 def test_a_ping_after_success_and_fail_after_failure(web: Listener) -> None:

@@ -70,7 +70,7 @@ def test_every_default_of_the_table_is_what_an_empty_environment_gives() -> None
     assert got.telling == blank.telling
     assert (got.store, got.codec, got.evidence, got.zone) == (blank.store, blank.codec, blank.evidence, blank.zone)
     assert (got.cache_age, got.cache_size) == (blank.cache_age, blank.cache_size) == (7 * 86400, 20 * 1024**3)
-    for name in ("where", "level", "timeout", "memory", "cpus", "max_age", "rto"):
+    for name in ("where", "level", "timeout", "memory", "cpus", "images", "max_age", "rto"):
         assert getattr(got.verify, name) == getattr(blank.verify, name)
 
 
@@ -176,6 +176,7 @@ def test_every_problem_at_once() -> None:
         ({"VERIFY_TIMEOUT": "30"}, "30m"),
         ({"VERIFY_MEMORY": "lots"}, "512m"),
         ({"VERIFY_CPUS": "0"}, "0.5"),
+        ({"VERIFY_IMAGES": "postgres:16"}, "postgres:16=registry"),
         ({"VERIFY_LEVEL": "7"}, "from 0 to 6"),
         ({"RTO": "fast"}, "36h"),
         ({"SEED": "newest"}, "latest"),

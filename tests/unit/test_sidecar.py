@@ -9,15 +9,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from socket import AF_UNIX, socket
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from schedule import Scheduler
 
+from killick.doctor import check_throwaway
+from killick.engines import Check
 from killick.errors import Aborted, CommandFailed, SettingsError
 from killick.observers.log import Log
 from killick.process import Command
+from killick.programs import Program
 from killick.schedule import OFF
 from killick.settings import Settings, load
 from killick.state import SourceState, State, Verification
@@ -276,6 +281,29 @@ def test_who_verifies() -> None:
     assert not loops.verifies(load(ENVIRON | {"VERIFY_SCHEDULE": "off"}))
     assert not loops.verifies(replace(base, recipients=("age1x",)))
     assert loops.verifies(replace(base, recipients=("age1x",), identity="AGE-SECRET-KEY-1"))
+
+
+def test_auto_is_a_process_then_a_container_then_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container where somebody listens at Docker's socket. It is looked at anew each time."""
+    auto, cure = load(ENVIRON), "VERIFY_IN=off, where a verifier does it"
+    with TemporaryDirectory() as folder, socket(AF_UNIX) as docker:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/docker.sock")
+        monkeypatch.setattr("killick.throwaway.process.installed", lambda _program: [Program((16, 0), Path())])
+        assert (loops.verifies(auto), check_throwaway("auto")) == (True, Check("verification: in a process", True))
+        monkeypatch.setattr("killick.throwaway.process.installed", lambda _program: [])
+        assert not loops.verifies(auto)
+        assert not check_throwaway("auto").ok
+        assert cure in check_throwaway("auto").cure
+        docker.bind(f"{folder}/docker.sock")
+        docker.listen()
+        assert (loops.verifies(auto), check_throwaway("auto")) == (True, Check("verification: in a container", True))
+        assert not check_throwaway("process").ok
+        assert check_throwaway("container").ok
+
+
+def test_a_verification_stands_back() -> None:
+    assert loops._killick(("verify", "latest")).nice == 10
+    assert loops._killick(("backup",)).nice == 0
 
 
 # Freshness

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from killick.engines import Notes, Swapped
-from killick.engines.files import marks
+from killick.engines.files import marks, tree
 from killick.engines.files.cloning import clone
 from killick.engines.files.dumping import room
 from killick.engines.files.places import Places, empty_out, no_mounts, remove
 from killick.engines.files.swap import healed, swap
-from killick.errors import AccessDenied, NoSpace, NotFound, SourceError
+from killick.errors import AccessDenied, NoSpace, NotFound, Refused, SourceError
 from killick.figures import size
 from killick.names import escaped
 
@@ -37,23 +38,33 @@ def allowed(root: str) -> Iterator[None]:
         ) from None
 
 
-def place(root: str, needed: int) -> str:
-    """An empty folder beside, marked as one that is being filled. Raises Refused, NoSpace."""
+def place(root: str, origin: str, needed: int) -> tuple[str, str]:
+    """An empty folder beside, marked as one that is being filled, and the word that tells it from another run's.
+
+    Raises Refused, NoSpace.
+    """
     sweep(root)
     places = Places.of(root)
     no_mounts(root)
     for what in ("out", "old"):
         places.check(what)
     _room(places, needed)
-    return places.make("new", marks.Mark(place="new"))
+    mark = marks.Mark(place="new", origin=origin, run=secrets.token_hex(8))
+    return places.make("new", mark), mark.run
 
 
-def replaced(root: str, origin: str, copy: bool) -> Swapped:
-    """By what was loaded beside. Raises NotFound where nothing was."""
+def replaced(root: str, origin: str, run: str, copy: bool) -> Swapped:
+    """By what was loaded beside; `run` is what `place` gave, "" where nobody knows it.
+
+    Raises NotFound where nothing was, Refused where it is another run's.
+    """
     places = Places.of(root)
     healed(places)
-    if marks.read(places.at("new")).place != "new":
+    mark = marks.read(places.at("new"))
+    if mark.place != "new":
         raise NotFound(f"nothing was loaded beside {escaped(root)}", "restore again")
+    if mark.origin != origin or run not in {"", mark.run}:
+        raise Refused(f"what is beside {escaped(root)} is another run's", "let one restore end before another begins")
     return _swapped(places, "new", marks.copied(origin, copy), keep_empty=False)
 
 
@@ -78,18 +89,23 @@ def sweep(root: str) -> Notes:
     new = places.at("new")
     if marks.read(new).place == "snapshot":
         _kept(places)
-    if marks.read(new).place == "new":
+    begun = tree.empty(new) and (marks.ours(new) or (places.inside and os.path.lexists(new)))  # not marked yet
+    if begun or marks.read(new).place == "new":
         remove(new)
         notes += (f"{escaped(new)} was not finished, and is gone",)
-    if places.inside and marks.ours(root):
+    if places.inside:
         marks.in_use(root, marks.read(root).copy)
     return notes
 
 
 def clear(root: str, origin: str, copy: bool) -> None:
+    """What the last swap kept goes too: room is wanted, and it is not what `undo` would be expected to bring."""
     sweep(root)
     Places(root, inside=True).check("new")
     os.makedirs(root, mode=0o700, exist_ok=True)  # noqa: PTH103
+    old = Places.of(root).at("old")
+    if marks.read(old).place == "old":
+        remove(old)
     empty_out(root)
     marks.in_use(root, marks.copied(origin, copy))
 

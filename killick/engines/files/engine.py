@@ -22,6 +22,8 @@ class Files:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.root = _path(source)
+        self.run = ""
+        """Which run made the place that lies beside."""
 
     def facts(self) -> Facts:
         """A folder that is not there is empty: it can be restored into. Allocated bytes, hard links once."""
@@ -73,7 +75,7 @@ class Files:
     def beside(self, origin: str, needed: int) -> Files:
         """The folder <root>__new, or one in <root>/.killick where the root cannot be renamed."""
         with beside.allowed(self.root):
-            path = beside.place(self.root, needed)
+            path, self.run = beside.place(self.root, origin, needed)
         return Files(replace(self.source, url=f"file://{quote(os.fsencode(path))}"))
 
     def settle(self) -> None:
@@ -83,7 +85,7 @@ class Files:
     def swap(self, origin: str, *, copy: bool = True) -> Swapped:
         """In one step, where the root can be renamed and the file system knows how to exchange two names."""
         with beside.allowed(self.root):
-            return beside.replaced(self.root, origin, copy)
+            return beside.replaced(self.root, origin, self.run, copy)
 
     def undo(self) -> Notes:
         with beside.allowed(self.root):

@@ -17,6 +17,7 @@ from typing import Any
 
 NAME = ".killick"
 _FILE = "mark.json"
+_PART = ".part"  # of a file that is being written
 
 Copy = dict[str, str]
 """Of which backup it is a copy, and since when: {"origin", "at"}."""
@@ -24,10 +25,15 @@ Copy = dict[str, str]
 
 @dataclass(frozen=True)
 class Mark:
-    """`place`: "new" is being filled, "old" was in use, "gone" was in use and empty, "snapshot"; "" is in use."""
+    """`place`: "new" is being filled, "old" was in use, "gone" was in use and empty, "snapshot"; "" is in use.
+
+    `origin` is the backup that a new one is filled with, and `run` tells which run does it.
+    """
 
     copy: Copy | None = None
     place: str = ""
+    origin: str = ""
+    run: str = ""
 
 
 def copied(origin: str, copy: bool) -> Copy | None:
@@ -73,28 +79,37 @@ def write(root: str, mark: Mark) -> None:
 
 def in_use(root: str, copy: Copy | None) -> None:
     """The mark of a folder in use: none, and no folder of ours, where it is no copy and has no places inside."""
-    if copy is not None or set(os.listdir(f"{root}/{NAME}") if ours(root) else ()) - {_FILE}:  # noqa: PTH208
-        write(root, Mark(copy))
-    else:
+    if not ours(root):
+        if copy is not None:
+            write(root, Mark(copy))
+        return
+    there = set(os.listdir(f"{root}/{NAME}"))  # noqa: PTH208
+    for name in there:
+        if name.endswith(_PART):
+            os.unlink(f"{root}/{NAME}/{name}")  # noqa: PTH108
+    if copy is None and not {name for name in there if not name.endswith(_PART)} - {_FILE}:
         with times_kept(root):
             remove(root)
+    elif read(root) != Mark(copy):
+        write(root, Mark(copy))
 
 
 def remove(root: str) -> None:
     """The folder with the mark; raises OSError where more is in it."""
-    with suppress(FileNotFoundError):
-        os.unlink(f"{root}/{NAME}/{_FILE}")  # noqa: PTH108
+    for name in (_FILE, f"{_FILE}{_PART}"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{root}/{NAME}/{name}")  # noqa: PTH108
     with suppress(FileNotFoundError):
         os.rmdir(f"{root}/{NAME}")  # noqa: PTH106
 
 
 def put(path: str, fields: dict[str, Any]) -> None:
     """A file of JSON, in which names of any bytes are strings as os.fsdecode gives them."""
-    with open(f"{path}.part", "w", encoding="utf-8") as file:  # noqa: PTH123
+    with open(f"{path}{_PART}", "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(fields, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(f"{path}.part", path)  # noqa: PTH105
+    os.replace(f"{path}{_PART}", path)  # noqa: PTH105
     synced(os.path.dirname(path))  # noqa: PTH120
 
 

@@ -82,7 +82,7 @@ def _finish(places: Places) -> bool:
                 os.rename(path, old)  # noqa: PTH104
             else:
                 remove(path)
-    if os.path.lexists(places.root) and marks.read(places.root).place:
+    if os.path.lexists(places.root):
         marks.in_use(places.root, marks.read(places.root).copy)
     _sync_above(places.root)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from killick.engines import Notes, Swapped
 from killick.engines.mongodb import copying, names
 from killick.engines.mongodb.address import Address
@@ -33,8 +35,8 @@ def rights(address: Address) -> str:
     return f"give the user readWrite and dbAdmin on {every} and killick, or the role root"
 
 
-def place(server: Server, origin: str, needed: int) -> str:
-    """The name of an empty database, marked as one that is being filled.
+def place(server: Server, origin: str, needed: int) -> tuple[str, str]:
+    """The name of an empty database, marked as one that is being filled, and the word that tells it from another run's.
 
     Raises Refused, NoSpace, and what the driver raises where the user may not fill it, or keep beside what is in use.
     """
@@ -44,25 +46,34 @@ def place(server: Server, origin: str, needed: int) -> str:
     _not_foreign(marks, new)
     old = marks.room_for_old()
     fits(server.collections(), old)
-    _room(server, needed)
     for name in (new, old):
-        marks.put(name, "new", origin=origin)
+        marks.put(name, "new", origin=origin, run="")
         try:
             server.client[name].command("create", _TRIAL)
             server.client[name].command("drop", _TRIAL)
         finally:
             marks.remove(name)
-    marks.put(new, "new", origin=origin)
-    return new
+    _room(server, needed)
+    run = secrets.token_hex(8)
+    marks.put(new, "new", origin=origin, run=run)
+    return new, run
 
 
-def replaced(server: Server, origin: str, copy: bool) -> Swapped:
-    """By what was loaded beside. Raises NotFound where nothing was."""
+def replaced(server: Server, origin: str, run: str, copy: bool) -> Swapped:
+    """By what was loaded beside; `run` is what `place` gave, "" where nobody knows it.
+
+    Raises NotFound where nothing was, Refused where it is another run's.
+    """
     marks = Marks(server)
     healed(server)
     new = names.beside(server.address.database, "new")
-    if marks.get(new) is None:
+    mark = marks.get(new)
+    if mark is None:
         raise NotFound(f"nothing was loaded beside {server.address.database}", "restore again")
+    if mark["origin"] != origin or run not in {"", mark["run"]}:
+        raise Refused(
+            f"what is beside {server.address.database} is another run's", "let one restore end before another begins"
+        )
     return swap(server, new, moves=True, keep_empty=False, mark=marks.copied(origin, copy))
 
 
@@ -90,12 +101,15 @@ def sweep(server: Server) -> Notes:
 
 
 def clear(server: Server, origin: str, copy: bool) -> None:
-    """Drops this database, or all of the project's."""
+    """Drops this database, or all of the project's. What the last swap kept goes too: room is wanted."""
+    marks = Marks(server)
     if server.address.database:
         sweep(server)
+        for kept in marks.beside("old"):
+            server.client.drop_database(kept["_id"])
+            marks.remove(kept["_id"])
     for name in server.databases():
         server.client.drop_database(name)
-    marks = Marks(server)
     marks.put_copy(marks.copied(origin, copy))
 
 
@@ -136,10 +150,11 @@ def _not_foreign(marks: Marks, name: str) -> None:
 
 def _room(server: Server, needed: int) -> None:
     """`needed` as the documents' own size; on disk they take what those take that are there."""
-    stats = server.client[server.address.database].command("dbStats")
-    if "fsTotalSize" not in stats:
+    disk = server.client["killick"].command("dbStats")  # a database that is not there has no disk: this one is
+    if not disk.get("fsTotalSize"):
         return
-    free = int(stats["fsTotalSize"] - stats["fsUsedSize"])
+    free = int(disk["fsTotalSize"] - disk["fsUsedSize"])
+    stats = server.client[server.address.database].command("dbStats")
     share = min(1.0, stats["totalSize"] / stats["dataSize"]) if stats["dataSize"] > _TELLING else 1.0
     if needed * share > free:
         raise NoSpace(

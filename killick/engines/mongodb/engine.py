@@ -29,6 +29,8 @@ class Mongo:
         self.address = Address.of(source.url, source.password)
         self.stands_for = ""
         """The database whose place this one is to take: that of a dump which it is loaded from."""
+        self.run = ""
+        """Which run made the place that lies beside."""
 
     def facts(self) -> Facts:
         client = tools.version("mongodump")
@@ -85,7 +87,7 @@ class Mongo:
     def beside(self, origin: str, needed: int) -> Mongo:
         """The database app__new; SettingsError where the URL names none, since a server has nothing beside it."""
         with self._roles() as server:
-            name = beside.place(server, origin, needed)
+            name, self.run = beside.place(server, origin, needed)
         found = copy(self)
         found.address = replace(self.address, database=name)
         found.stands_for = self.address.database
@@ -97,7 +99,7 @@ class Mongo:
     def swap(self, origin: str, *, copy: bool = True) -> Swapped:
         """Collection by collection: an application can see some that are new and some that are not."""
         with self._roles() as server:
-            return beside.replaced(server, origin, copy)
+            return beside.replaced(server, origin, self.run, copy)
 
     def undo(self) -> Notes:
         with self._roles() as server:

@@ -33,6 +33,7 @@ class Marks:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.database = server.address.database
+        self._own = self.database or "*"
         self._documents = server.client["killick"].get_collection("copies", write_concern=_SAFE)
 
     def get(self, name: str) -> Mark | None:
@@ -55,18 +56,18 @@ class Marks:
 
     def copy(self) -> Mark | None:
         """The mark of a copy that this database bears."""
-        return self._documents.find_one({"_id": self.database, "kind": {"$in": [None, "copy"]}})
+        return self._documents.find_one({"_id": self._own, "kind": {"$in": [None, "copy"]}})
 
     def put_copy(self, mark: Mark | None) -> None:
         """Marks this database as `copied` says, or takes its mark away."""
         if mark is None:
-            self.remove(self.database)
+            self.remove(self._own)
         else:
-            self._documents.replace_one({"_id": self.database}, mark, upsert=True)
+            self._documents.replace_one({"_id": self._own}, mark, upsert=True)
 
     def copied(self, origin: str, copy: bool) -> Mark | None:
         """The mark that this database is to bear when it holds `origin`."""
-        mark = {"_id": self.database or "*", "kind": "copy", "origin": origin, "at": datetime.now(UTC)}
+        mark = {"_id": self._own, "kind": "copy", "origin": origin, "at": datetime.now(UTC)}
         return mark if copy else None
 
     def foreign(self, name: str) -> bool:

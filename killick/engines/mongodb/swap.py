@@ -134,25 +134,24 @@ def _stage(server: Server, one: Swap) -> None:
 
 
 def _keep(server: Server, one: Swap) -> list[str]:
-    """Copies what is in use; gives the collections that were written to whenever they were looked at."""
-    marks = Marks(server)
-    marks.put(one.kept, "keeping", copy=one.was)
+    """Copies what is in use; gives the collections that were written to again whenever they had been copied."""
+    Marks(server).put(one.kept, "keeping", copy=one.was)
     server.client.drop_database(one.kept)
     seen: dict[str, object] = {}
-    changed: list[Structure] = []
-    for _ in range(_ROUNDS):
+    for left in reversed(range(_ROUNDS + 1)):
         uuids = copying.uuids(server, server.address.database)
         there = {c.name: c for c in server.collections() if not c.name.startswith(one.prefix)}
-        stamps = {name: (c, uuids.get(name), 0 if c.view else copying.written(server, c)) for name, c in there.items()}
-        changed = [there[name] for name, stamp in stamps.items() if seen.get(name) != stamp]
-        for name in seen.keys() - there.keys() | seen.keys() & {c.name for c in changed}:
-            copying.drop(server, one.kept, name)
-        for collection in changed:
-            copying.copy(server, collection, one.kept, collection.name)
-        if seen and not changed:
+        now = {n: (c, uuids.get(n), 0 if c.view else copying.written(server, c)) for n, c in there.items()}
+        changed = {name for name in now.keys() | seen.keys() if now.get(name) != seen.get(name)}
+        if not changed or not left:
             break
-        seen = dict(stamps)
-    return [c.name for c in changed]
+        for name in changed:
+            if name in seen:
+                copying.drop(server, one.kept, name)
+            if name in there:
+                copying.copy(server, there[name], one.kept, name)
+        seen = dict(now)
+    return sorted(changed)
 
 
 def _finish(server: Server, one: Swap) -> None:
@@ -244,18 +243,17 @@ def _back(server: Server, one: Swap) -> None:
 
 
 def _quiet(server: Server) -> None:
-    """Ends what a run that was killed had asked of the server, which goes on without whoever asked."""
-    admin, database = server.client.admin, server.address.database
-    ours = {database, *server.ours()}
+    """Waits for what a run that was killed had asked of the server, which goes on without whoever asked.
+
+    A rename between databases that is killed leaves a collection of the server's own behind.
+    """
+    ours = {server.address.database, *server.ours()}
     verbs = ("renameCollection", "insert", "create", "createIndexes")
     asked = {"appName": APP, "$or": [{f"command.{verb}": {"$exists": True}} for verb in verbs]}
     while True:
-        found = admin.aggregate([{"$currentOp": {}}, {"$match": asked}])
-        running = [op["opid"] for op in found if str(op.get("ns", "")).partition(".")[0] in ours]
-        if not running:
+        found = server.client.admin.aggregate([{"$currentOp": {}}, {"$match": asked}])
+        if not any(str(operation.get("ns", "")).partition(".")[0] in ours for operation in found):
             return
-        for operation in running:
-            admin.command("killOp", op=operation)
         time.sleep(0.05)
 
 

@@ -164,5 +164,5 @@ def parts(contents: Contents) -> dict[str, tuple[str, ...]]:
     """Tables, and those that hold no rows but in their partitions, as people name them: public.orders, orders."""
     from killick.engines.postgres.names import spellings
 
-    keys = {*contents.tables, *(parent for of in contents.parents.values() for parent in of)}
+    keys = {*contents.tables, *(above for table in contents.tables.values() for above in table.ancestors)}
     return {key: spellings(key) for key in keys}

@@ -24,6 +24,14 @@ _EXTENSION_OF = """
         FROM pg_catalog.generate_subscripts(e.extconfig, 1) i WHERE e.extconfig[i] = c.oid
     ) config ON true"""
 
+_ANCESTORS = """
+        ARRAY(
+            WITH RECURSIVE above(oid, steps) AS (
+                SELECT inhparent, 1 FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid
+                UNION SELECT i.inhparent, steps + 1 FROM pg_catalog.pg_inherits i JOIN above ON i.inhrelid = above.oid)
+            SELECT ARRAY[an.nspname::text, a.relname::text] FROM above JOIN pg_catalog.pg_class a ON a.oid = above.oid
+            JOIN pg_catalog.pg_namespace an ON an.oid = a.relnamespace ORDER BY above.steps, 1)"""
+
 _TABLES = rf"""
     SELECT c.oid::bigint, n.nspname::text, c.relname::text, config.condition, c.relpersistence::text = 'u',
         pg_catalog.pg_table_size(c.oid)::bigint,
@@ -32,7 +40,7 @@ _TABLES = rf"""
         ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
               AND NOT a.attisdropped AND a.attgenerated::text = 's' ORDER BY a.attname::text COLLATE "C"),
         pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
-        pg_catalog.row_security_active(c.oid)
+        pg_catalog.row_security_active(c.oid), {_ANCESTORS}
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace {_EXTENSION_OF}
     WHERE c.relkind::text = 'r' AND c.relpersistence::text IN ('p', 'u') AND {USER_SCHEMA}
         AND (e.oid IS NULL OR config.condition IS NOT NULL)
@@ -61,21 +69,12 @@ _NOT_CARRIED = rf"""
     ORDER BY 1, 2"""
 
 
-_PARENTS = f"""
-    SELECT n.nspname::text, c.relname::text, p.schema, p.relname::text FROM pg_catalog.pg_inherits i
-    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    JOIN (SELECT p.oid, p.relname, n.nspname::text AS schema FROM pg_catalog.pg_class p
-        JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace) p ON p.oid = i.inhparent {_EXTENSION_OF}
-    WHERE c.relkind::text IN ('r', 'p', 'f') AND c.relpersistence::text <> 't' AND {USER_SCHEMA} AND e.oid IS NULL
-    ORDER BY i.inhrelid::bigint, i.inhseqno"""
-
-
 @dataclass(frozen=True)
 class Relation:
     """A table whose rows a dump carries. `condition` is an extension's own WHERE clause for its table, if any.
 
     `columns` in the table's order, without generated ones; `generated` in the order of their names.
-    `filtered`: row security would hide rows from our role.
+    `filtered`: row security would hide rows from our role. `ancestors` as in contents.Table.
     """
 
     oid: int
@@ -88,6 +87,7 @@ class Relation:
     generated: tuple[str, ...]
     readable: bool
     filtered: bool
+    ancestors: tuple[str, ...]
 
     @property
     def key(self) -> str:
@@ -132,18 +132,15 @@ class Numbers:
 
 def relations(session: Session) -> list[Relation]:
     return [
-        Relation(oid, schema, name, condition or "", unlogged, size, tuple(columns), tuple(generated), may, hidden)
-        for oid, schema, name, condition, unlogged, size, columns, generated, may, hidden in session.rows(_TABLES)
+        Relation(
+            oid, schema, name, condition or "", unlogged, size, tuple(columns), tuple(made), may, hidden, _keys(above)
+        )
+        for oid, schema, name, condition, unlogged, size, columns, made, may, hidden, above in session.rows(_TABLES)
     ]
 
 
-def parents(session: Session) -> dict[str, tuple[str, ...]]:
-    """Of each partition, and of each table that inherits, the tables right above it."""
-    found: dict[str, tuple[str, ...]] = {}
-    for schema, name, parent_schema, parent in session.rows(_PARENTS):
-        key = names.key(schema, name)
-        found[key] = (*found.get(key, ()), names.key(parent_schema, parent))
-    return found
+def _keys(tables: list[list[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names.key(*parts) for parts in tables))
 
 
 def sequences(session: Session) -> list[Numbers]:

@@ -56,7 +56,6 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
             told = _progress(folder, frozen, running, watch)
             measured = inventory.measure(session, frozen.tables, frozen.numbers, evidence == "server", told)
             groups, loose, notes = inventory.taken(session)
-            parents = catalog.parents(session)
             oids = roles.named(session)
             named = roles.role_names(session, oids)
             (folder / roles.FILE).write_text(roles.globals_sql(session, oids), encoding="utf-8")
@@ -76,7 +75,10 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
                 f"the dump of {table.key} has {count} rows, and the server counted {found.rows} in the same snapshot",
                 "the table or an index of it may be damaged: run pg_amcheck, then the backup again",
             )
-        tables[table.key] = Table(count, checksum, table.columns, table.condition, found.server, found.generated)
+        tables[table.key] = Table(
+            *(count, checksum, table.columns, table.condition, found.server, found.generated),
+            ancestors=table.ancestors,
+        )
     if not tables:
         notes.append("the database has no table")
     return Contents(
@@ -84,7 +86,6 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
         sequences=sequences,
         groups={**schema.fingerprint(client.archive_schema(folder)), **groups},
         loose=loose,
-        parents=parents,
         roles=named,
         notes=tuple(dict.fromkeys([*client.warnings, *frozen.notes, *notes])),
         snapshot=frozen.moment,

@@ -72,4 +72,5 @@ def _table(table: Relation, lines: Tally, seen: Measured | None) -> Table:
         table.condition,
         seen.server if seen else "",
         seen.generated if seen else "",
+        ancestors=table.ancestors,
     )

@@ -151,6 +151,22 @@ def test_names_in_other_encodings(pair: Pair, tmp_path: Path, encoding: str) -> 
     assert set(copy.contents(saved.contents).tables) == {'public."b\xe2teau"'}
 
 
+def test_roles_are_made_only_where_a_policy_comes_along(pair: Pair, tmp_path: Path) -> None:
+    name = f"tenant{pair.major}"
+    pair.source.create(name)
+    script(
+        pair.source,
+        name,
+        f"CREATE ROLE {name}; CREATE TABLE open (i int); CREATE TABLE closed (i int);"
+        f" ALTER TABLE closed ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON closed TO {name} USING (true)",
+    )
+    saved = backup(engine(pair.source, name), tmp_path)
+    for table, made in (("public.open", 0), ("public.closed", 1)):
+        notes = engine(pair.other, f"{name}_{made}").load(tmp_path, 1, saved.contents, unwatched, {table})
+        assert len(notes) == made
+        assert len(pair.other.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'")) == made
+
+
 def test_the_extension_of_a_columns_type_comes_along(debian15: Postgres, tmp_path: Path) -> None:
     debian15.create("typed")
     script(

@@ -48,6 +48,16 @@ def test_it_runs_inside_the_database_of_every_major(pair: Pair, tmp_path: Path) 
     assert pair.other.execute("SELECT i FROM done ORDER BY 1", ODD) == [(1,), (2,)]
 
 
+def test_it_runs_in_the_place_beside_and_not_in_what_is_in_use(server: Postgres, tmp_path: Path) -> None:
+    server.create("in_use")
+    script(server, "in_use", "CREATE TABLE t (i int)")
+    place = engine(server, "in_use").beside("20261123T030000Z-db", 0)
+    assert isinstance(place, Scripted)
+    place.script(written(tmp_path, "CREATE TABLE made_by_a_script (i int);"))
+    assert shell(place.environment(), "psql -XAtc 'SELECT count(*) FROM made_by_a_script'") == "0"
+    assert server.execute("SELECT to_regclass('made_by_a_script')", "in_use") == [(None,)]
+
+
 def test_times_are_as_the_database_has_them(server: Postgres, tmp_path: Path) -> None:
     server.create("zoned")
     server.execute("ALTER DATABASE zoned SET timezone = 'Asia/Kathmandu'")
