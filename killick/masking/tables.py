@@ -27,7 +27,7 @@ def resolve(mask: Mask, contents: Contents) -> Mask:
     rules: list[Rule] = []
     for rule in mask.rules:
         try:
-            (table,) = pick([names.key(*names.parts(rule.table))], there, {})
+            (table,) = pick([names.key(*names.parts(rule.table))], there, Contents())
             rules.append(replace(rule, table=table, column=_column(contents, table, rule.column)))
         except (KillickError, ValueError) as error:
             problems.append(f"{rule}: {_view(contents, rule.table) or error}")
@@ -45,15 +45,13 @@ def columns(contents: Contents, table: str) -> tuple[str, ...]:
 
 
 def ancestors(contents: Contents, table: str) -> tuple[str, ...]:
-    """What it is a partition of or inherits from, the nearest first."""
-    found: dict[str, None] = {}
-    todo = list(contents.parents.get(table, ()))
-    while todo:
-        above = todo.pop(0)
-        if above not in found:
-            found[above] = None
-            todo += contents.parents.get(above, ())
-    return tuple(found)
+    """What it is a partition of or inherits from, the nearest first. `table` may be one that has no rows of its own."""
+    if table in contents.tables:
+        return contents.tables[table].ancestors
+    for of in contents.tables.values():
+        if table in of.ancestors:
+            return of.ancestors[of.ancestors.index(table) + 1 :]
+    return ()
 
 
 def _partitioned(contents: Contents) -> Iterable[str]:

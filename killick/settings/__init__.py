@@ -93,6 +93,7 @@ class Settings:
     restore_each: tuple[Source, ...] = ()
     hooks: Path = Path("/etc/killick/restore.d")
     mask: Mask | None = None
+    mask_key: str = field(default="", repr=False)
     seed: str = ""
     verify: Verify = Verify()
     telling: Telling = Telling()
@@ -117,8 +118,7 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was given, to be blotted out of what others say."""
-        lines = [self.access.key_id, self.access.secret, self.access.token, self.identity]
-        lines += [self.mask.key] if self.mask else []
+        lines = [self.access.key_id, self.access.secret, self.access.token, self.identity, self.mask_key]
         lines += [s.password for s in (*self.sources, *self.restore_each, self.restore_to) if s]
         lines += [self.verify.evidence_key, self.telling.page_password, self.telling.sentry_dsn]
         lines += [self.telling.ping_url, *self.telling.notify_urls]
@@ -184,6 +184,7 @@ def _settings(read: Reader) -> Settings:
         cache_age=read("CACHE_MAX_AGE") or 0.0,
         cache_size=read("CACHE_MAX_SIZE") or 0,
         mask=_mask(read),
+        mask_key=read("MASK_KEY") or "",
         seed=read("SEED") or "",
         verify=_verify(read),
         telling=_telling(read),
@@ -196,8 +197,8 @@ def _restore(read: Reader, variable: str, name: str, url: str | None) -> Source 
 
 
 def _mask(read: Reader) -> Mask | None:
-    rules, key = read("MASK"), read("MASK_KEY")
-    return Mask(rules, key or "") if rules else None
+    rules = read("MASK")
+    return Mask(rules, read("MASK_KEY") or "") if rules else None
 
 
 def _verify(read: Reader) -> Verify:

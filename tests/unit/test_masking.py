@@ -26,14 +26,10 @@ CONTENTS = Contents(
         'public."Order Items"': Table(3, columns=("id", "Note", "email_sent_at")),
         "sales.orders": Table(3, columns=("id", "card_no")),
         "archive.orders": Table(3, columns=("id",)),
-        "public.events_2025": Table(3, columns=("at", "ip")),
-        "public.events_2026": Table(3, columns=("at", "ip")),
+        "public.events_2025": Table(3, columns=("at", "ip"), ancestors=("public.events",)),
+        "public.events_2026": Table(3, columns=("at", "ip"), ancestors=("public.events",)),
         "public.parent": Table(0, columns=("id",)),
-        "public.child": Table(1, columns=("id", "token")),
-    },
-    parents={
-        **dict.fromkeys(("public.events_2025", "public.events_2026"), ("public.events",)),
-        "public.child": ("public.parent",),
+        "public.child": Table(1, columns=("id", "token"), ancestors=("public.parent",)),
     },
     groups={
         "schema": {

@@ -353,6 +353,7 @@ SOUND = {
     "DATABASE_URL_C": "mongodb://u@h/d",
     "DATABASE_PASSWORD_C": "S3CRET",
     "RESTORE_URL": "postgres://u:S3CRET@h/d",
+    "RESTORE_URL_B": "postgres://u:S3CRET@h/d",
     "AWS_ACCESS_KEY_ID": "id",
     "AWS_SECRET_ACCESS_KEY": "S3CRET",
     "AWS_SESSION_TOKEN": "S3CRET",
