@@ -145,7 +145,8 @@ class Cache:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             while descriptor < 0:
-                folder.mkdir(mode=0o700, exist_ok=True)
+                with suppress(FileExistsError):
+                    folder.mkdir(mode=0o700)
                 with suppress(FileNotFoundError):  # removed just now
                     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             os.fchmod(descriptor, 0o700)
