@@ -232,6 +232,23 @@ def test_what_a_killed_run_had_asked_of_the_server_is_ended_too(
         assert not [name for name in client["app"].list_collection_names() if name.startswith(("killick.", "tmp"))]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [8, 14, 20, 26, 32])
+def test_a_server_that_dies_with_it(
+    killer: Killer, programs_path: str, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    monkeypatch.setenv("PROGRAMS", programs_path)
+    with Mongod() as server:
+        scenes = MongoScenes(server)
+        scene = scenes("swap")
+        assert killer.dies(scene.source, "swap", "first", after=after)
+        server.stop(kill=True)
+        server.start()
+        assert scenes.engine.sweep()
+        assert holds(scenes.engine) in (scene.old, scene.new)
+        assert scenes.tidy()
+
+
 class FileScenes:
     def __init__(self, root: Path) -> None:
         self.root = root
