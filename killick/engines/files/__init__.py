@@ -1,7 +1,10 @@
 """A folder: uploads, media, whatever a project keeps in files. The URL is file:///absolute/path.
 
     tree.py        what lies in a folder, and which of it is left out
-    copying.py     one file, with its holes and its hash
+    copying.py     one file, with its holes and its hash; cloning.py: a folder as it is
+    marks.py       killick's own folder, .killick, which is no part of what a folder holds
+    places.py      where others are that are to take a folder's place; renaming.py: how they can
+    swap.py        what is in a place comes into use; beside.py: who asks for that, and when
     engine.py      the engine
 
 Kept: names of any bytes, modes with their special bits, owners, times of change to the nanosecond, links (never

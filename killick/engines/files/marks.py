@@ -70,10 +70,11 @@ def read(root: str) -> Mark:
 
 
 def write(root: str, mark: Mark) -> None:
-    """Whole or absent, on the disk when it returns. The folder's own times stay."""
+    """Whole or absent, on the disk when it returns. The folder's own times stay; whoever reads it can read the mark."""
     with times_kept(root):
         with suppress(FileExistsError):
-            os.mkdir(f"{root}/{NAME}", 0o755)  # noqa: PTH102
+            os.mkdir(f"{root}/{NAME}")  # noqa: PTH102
+            os.chmod(f"{root}/{NAME}", 0o755)  # noqa: PTH101, S103
         put(f"{root}/{NAME}/{_FILE}", asdict(mark))
 
 
@@ -108,6 +109,7 @@ def put(path: str, fields: dict[str, Any]) -> None:
     with open(f"{path}{_PART}", "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(fields, file)
         file.flush()
+        os.fchmod(file.fileno(), 0o644)
         os.fsync(file.fileno())
     os.replace(f"{path}{_PART}", path)  # noqa: PTH105
     synced(os.path.dirname(path))  # noqa: PTH120

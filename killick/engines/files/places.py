@@ -75,6 +75,7 @@ def remove(path: str) -> None:
 def empty_out(root: str) -> None:
     """Removes what a folder holds. Raises SourceError where something is mounted in it."""
     no_mounts(root)
+    writable(root)
     for one in renaming.entries(root, *tree.hidden(root)):
         if one.is_dir(follow_symlinks=False):
             _opened(one.path)
@@ -94,12 +95,16 @@ def no_mounts(root: str) -> None:
         )
 
 
+def writable(folder: str) -> None:
+    """Gives us the rights to a folder of our own, without which nothing in it can be moved or removed."""
+    at = os.lstat(folder)
+    if at.st_uid == os.geteuid() and stat.S_IMODE(at.st_mode) & 0o700 != 0o700:
+        os.chmod(folder, stat.S_IMODE(at.st_mode) | 0o700)  # noqa: PTH101
+
+
 def _opened(folder: str) -> None:
-    """Gives us the rights to our own folders, without which nothing in them can be removed."""
     pending = [folder]
     while pending:
         path = pending.pop()
-        at = os.lstat(path)
-        if at.st_uid == os.geteuid() and stat.S_IMODE(at.st_mode) & 0o700 != 0o700:
-            os.chmod(path, stat.S_IMODE(at.st_mode) | 0o700)  # noqa: PTH101
+        writable(path)
         pending += [one.path for one in renaming.entries(path) if one.is_dir(follow_symlinks=False)]

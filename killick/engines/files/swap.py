@@ -4,7 +4,8 @@ A folder that can be renamed changes places with the other at one moment; where 
 missing for the moment between two renames, and after a crash there the next run puts it back.
 
 A folder that cannot be renamed, being a volume's mount point, keeps its place, and what is at its top is exchanged
-entry by entry. A journal says which entry was whose; they are told by their inodes. A swap that was interrupted is
+entry by entry. A journal says which entry was whose; they are told by their inodes, and have their modes there, since a
+folder of ours is opened to be moved. A swap that was interrupted is
 finished by the next run, and one that meets an error goes back.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,7 +22,7 @@ from killick.engines import Notes
 from killick.engines.files import marks, renaming, tree
 from killick.engines.files.dumping import attributes
 from killick.engines.files.loading import give
-from killick.engines.files.places import Places, remove
+from killick.engines.files.places import Places, remove, writable
 from killick.names import escaped
 
 
@@ -100,8 +102,8 @@ def _swap_entries(places: Places, what: str, copy: marks.Copy | None, keep_empty
         keep=keep_empty or not tree.empty(root),
         copy=copy,
         was=marks.read(root).copy,
-        ours=_inodes(root),
-        theirs=_inodes(coming),
+        ours=_entries(root),
+        theirs=_entries(coming),
         attributes={"ours": attributes(os.lstat(root)), "theirs": attributes(os.lstat(coming))},
     )
     journal.write(places)
@@ -114,8 +116,10 @@ def _swap_entries(places: Places, what: str, copy: marks.Copy | None, keep_empty
     return journal.keep
 
 
-def _inodes(root: str) -> dict[str, int]:
-    return {one.name: one.inode() for one in renaming.entries(root, *tree.hidden(root))}
+def _entries(root: str) -> dict[str, list[int]]:
+    """Inodes and modes."""
+    found = {one.name: one.stat(follow_symlinks=False) for one in renaming.entries(root, *tree.hidden(root))}
+    return {name: [at.st_ino, at.st_mode] for name, at in found.items()}
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,8 @@ class _Journal:
     keep: bool
     copy: marks.Copy | None
     was: marks.Copy | None
-    ours: dict[str, int]
-    theirs: dict[str, int]
+    ours: dict[str, list[int]]
+    theirs: dict[str, list[int]]
     attributes: dict[str, str]
     moved: bool = False
 
@@ -150,16 +154,19 @@ class _Journal:
         with suppress(FileExistsError):
             os.mkdir(places.at("out"), 0o700)  # noqa: PTH102
         marks.write(places.at("out"), marks.Mark(self.was, "old"))
+        writable(places.root)
+        writable(places.at(self.what))
         for name in sorted(self.ours.keys() | self.theirs.keys()):
-            _moved(places, self.what, name, (self.ours.get(name), "out"), self.theirs.get(name))
+            _moved(places, self.what, name, self.ours.get(name), "out", self.theirs.get(name))
 
     def back(self, places: Places) -> None:
         for name in sorted(self.ours.keys() | self.theirs.keys()):
-            _moved(places, self.what, name, (self.theirs.get(name), self.what), self.ours.get(name))
+            _moved(places, self.what, name, self.theirs.get(name), self.what, self.ours.get(name))
         marks.remove(places.at("out"))
         os.rmdir(places.at("out"))  # noqa: PTH106
         marks.write(places.root, marks.Mark(self.was))
         self._give(places.root, "ours")
+        self._give(places.at(self.what), "theirs")
         os.unlink(places.journal)  # noqa: PTH108
 
     def finish(self, places: Places) -> None:
@@ -186,24 +193,35 @@ class _Journal:
             give(folder, ".", self.attributes[whose])
 
 
-def _moved(places: Places, what: str, name: str, leaving: tuple[int | None, str], arriving: int | None) -> None:
+def _moved(
+    places: Places, what: str, name: str, leaving: list[int] | None, to: str, arriving: list[int] | None
+) -> None:
     """One entry leaves the folder for a place, and another of that name arrives from wherever it is."""
-    number, home = leaving[0], f"{places.at(leaving[1])}/{name}"
-    into = f"{places.root}/{name}"
-    paths = [into, f"{places.at(what)}/{name}", f"{places.at('out')}/{name}"]
-    found = {_inode(path): path for path in reversed(paths)}
-    now, comes = found.get(number or -1, ""), found.get(arriving or -1, "")
+    into, home = f"{places.root}/{name}", f"{places.at(to)}/{name}"
+    found = {_inode(path): path for path in (f"{places.at('out')}/{name}", f"{places.at(what)}/{name}", into)}
+    now = found.get(leaving[0], "") if leaving else ""
+    comes = found.get(arriving[0], "") if arriving else ""
+    for path, entry in ((now, leaving), (comes, arriving)):
+        if path and entry and stat.S_ISDIR(entry[1]):
+            writable(path)
     if now == into and comes and renaming.exchange(comes, into):
         now, comes = comes, into
     if now and now != home:
         os.rename(now, home)  # noqa: PTH104
     if comes and comes != into:
         os.rename(comes, into)  # noqa: PTH104
+    for path, entry in ((home, leaving), (into, arriving)):
+        if entry and stat.S_ISDIR(entry[1]) and _mode(path) != entry[1]:
+            os.chmod(path, stat.S_IMODE(entry[1]))  # noqa: PTH101
 
 
 def _inode(path: str) -> int:
-    """-2 where nothing is."""
+    """0 where nothing is."""
     try:
         return os.lstat(path).st_ino
     except FileNotFoundError:
-        return -2
+        return 0
+
+
+def _mode(path: str) -> int:
+    return os.lstat(path).st_mode

@@ -6,6 +6,10 @@ normal.py      options and indexes, written so that equal things look equal
 folder.py      what mongodump left, and what its oplog touches
 server.py      what a live server tells
 tools.py       the two programs
+dumping.py     a dump; loading.py: a restore
+names.py       what lies beside a database is called; marks.py: how it is known
+beside.py      what lies there; copying.py: one collection; swap.py: what is there comes into use
+scripts.py     the scripts of a restore
 engine.py      the engine
 """
 

@@ -1,4 +1,8 @@
-"""One collection copied inside a server, byte for byte: what MongoDB can neither rename nor leave where it is."""
+"""One collection copied inside a server: what MongoDB can neither rename nor leave where it is.
+
+Byte for byte, but for an empty timestamp at the top of a document: every insert, mongorestore's too, fills it in
+(MongoDB's documentation of BSON types).
+"""
 
 from __future__ import annotations
 
