@@ -116,6 +116,16 @@ def test_processes_are_counted(scratch: Path) -> None:
         assert not forked or int(forked[0]) < 256
 
 
+def test_the_end_of_a_stranger_is_no_crash(scratch: Path) -> None:
+    """Whoever loses its parent becomes a child of the first process; a postmaster would take it for one of its own."""
+    with started(scratch) as copy, connected(copy) as cursor:
+        (pid,) = told(copy, "bash -c 'sleep 60 >/dev/null 2>&1 & echo $!'")
+        assert told(copy, f"cut -d' ' -f4 /proc/{pid}/stat")[0].strip() == "1"
+        told(copy, f"kill -9 {pid}; sleep 0.5")
+        cursor.execute("SELECT 1")
+        assert cursor.fetchall() == [(1,)]
+
+
 def test_the_password_is_random_and_wanted(scratch: Path) -> None:
     with started(scratch) as one:
         pass

@@ -39,7 +39,10 @@ def made(tmp_path: Path, programs_path: str, monkeypatch: pytest.MonkeyPatch) ->
     environment = basics(tmp_path, programs_path)
     with TemporaryDirectory(prefix="killick-") as scratch:
         environment |= {"SCRATCH_DIR": scratch, "VERIFY_IN": "container"}
-        yield Backups(tmp_path / "store"), Project(environment, PROJECT)
+        project = Project(environment, PROJECT)
+        yield Backups(tmp_path / "store"), project
+        for id in containers(project):  # what a test that failed has left
+            docker.docker("rm", "--force", "--volumes", id, check=False)
 
 
 @pytest.fixture

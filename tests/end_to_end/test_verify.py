@@ -106,7 +106,7 @@ def backups(made: dict[str, str], tmp_path: Path) -> Backups:
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options(tmp_path / "scratch")
+    return Options(tmp_path / "scratch", where="process")  # in a container: test_containers.py
 
 
 def told(report: Report) -> tuple[str, int, int | None]:
@@ -457,6 +457,7 @@ class Killick:
             "PROJECT": PROJECT,
             "STORE": backups.url,
             "SCRATCH_DIR": str(scratch),
+            "VERIFY_IN": "process",
         }
 
     def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
