@@ -1,0 +1,229 @@
+"""A plain dump read through: whether it is whole, what is in it, and what must not be in it. Nothing is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from killick.engines.postgres.plain import statements
+from killick.engines.postgres.plain.lexer import Command, Comment, End, Lexer, Rows, Statement
+from killick.engines.postgres.plain.statements import Kind, Words
+from killick.errors import Corrupt
+from killick.older.said import quoted
+from killick.watch import Watch, unwatched
+
+_KEPT = 1 << 20
+_TAIL = 2048
+_WORDS = re.compile(rb"^(?:pg_dump(?:all)?|WARNING|NOTICE|DETAIL|HINT|ERROR|FATAL)\b[^\r\n]*", re.MULTILINE)
+_FAILED = re.compile(rb"error|fatal|could not|failed|aborted", re.IGNORECASE)
+_HARMLESS = re.compile(rb"\\(?:\.|(?:connect|encoding|restrict|unrestrict)(?:[ \t][^\\`]*)?)")
+_CONNECT = re.compile(rb"\\connect[ \t]+(?:-\S+[ \t]+)*(.*)")
+_ENTRY = re.compile(rb"-- (?:Name|Data for Name|TOC entry|TOC Entry)\b")
+_BEFORE = "restore the backup before it: killick list"
+_TWO_BYTES = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
+"""Encodings of which a character's second byte may look like a quote or a backslash; no server stores them."""
+
+
+@dataclass
+class Section:
+    """What the text puts into one database; `begin` and `end` are bytes of it, `line` the line at `begin`.
+
+    `tables` counts rows, as COPY and INSERT bring them; `made` are those that it creates. `required`: roles that are
+    needed even without owners and grants. `objects`: how many things are made, with or without rows.
+    """
+
+    database: str
+    begin: int = 0
+    line: int = 1
+    end: int = 0
+    tables: dict[str, int] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    extensions: dict[str, str] = field(default_factory=dict)
+    roles: set[str] = field(default_factory=set)
+    required: dict[str, str] = field(default_factory=dict)
+    objects: int = 0
+    inserts: int = 0
+    encoding: str = "UTF8"
+
+
+@dataclass
+class Dump:
+    """A whole dump. `forbidden`: lines that pg_dump never writes, with what stands there. `said`: words after its end."""
+
+    sections: list[Section]
+    server_version: str = ""
+    client_version: str = ""
+    forbidden: list[tuple[int, str]] = field(default_factory=list)
+    said: str = ""
+
+    @property
+    def filled(self) -> list[Section]:
+        """Those with something in them."""
+        return [section for section in self.sections if section.objects]
+
+
+def read(chunks: Iterable[bytes], line: int = 1, total: int = 0, watch: Watch = unwatched) -> Dump:
+    """Reads all of a text that begins as a dump does. Raises Corrupt when it is not whole, with where it ends."""
+    return _Reader(line).read(chunks, total, watch)
+
+
+def forbidden_command(text: bytes, *, inside: bool) -> str:
+    """What psql would do on this machine, "" for the commands that pg_dump writes."""
+    if _HARMLESS.fullmatch(text) and not inside:
+        return ""
+    return text.split(maxsplit=1)[0][:20].decode("ascii", "replace") if text.strip() else "text behind COPY"
+
+
+def forbidden_statement(said: Words) -> str:
+    return " ".join(word.decode("ascii", "replace") for word in said[:1])
+
+
+class _Reader:
+    def __init__(self, line: int) -> None:
+        self.dump = Dump([Section("", line=line)])
+        self.cluster = False
+        self.complete = False
+        self.end = 0  # of what belongs to the dump
+        self.clearing = True
+        self.path = "public"
+        self.table = ""
+        self.tail = b""
+
+    @property
+    def section(self) -> Section:
+        return self.dump.sections[-1]
+
+    def read(self, chunks: Iterable[bytes], total: int, watch: Watch) -> Dump:
+        lexer = Lexer(self._remembered(chunks), self.section.line, _KEPT)
+        for event in lexer:
+            match event:
+                case Rows():
+                    self.section.tables[self.table] += event.data.count(b"\n")
+                case Statement():
+                    self._statement(event, lexer)
+                case Comment():
+                    self._comment(event.text, lexer.offset)
+                case Command():
+                    self._command(event, lexer)
+                case End():
+                    self._ended(event)
+            watch(lexer.offset, total)
+        self.section.end = self.end
+        return self.dump
+
+    def _remembered(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.tail = (self.tail + chunk[-_TAIL:])[-_TAIL:]
+            yield chunk
+
+    def _comment(self, text: bytes, offset: int) -> None:
+        text = text.rstrip()
+        if text == b"-- PostgreSQL database cluster dump":
+            self.cluster = True
+        elif text == b"-- PostgreSQL database %bdump complete" % (b"cluster " if self.cluster else b""):
+            self.complete = True
+            self.end = offset
+        elif text.startswith(b"-- Dumped from database version "):
+            self.dump.server_version = _version(text)
+        elif text.startswith(b"-- Dumped by pg_dump version "):
+            self.dump.client_version = _version(text)
+        elif _ENTRY.match(text):
+            self.clearing = False
+
+    def _command(self, command: Command, lexer: Lexer) -> None:
+        if what := forbidden_command(command.text, inside=command.inside):
+            self.dump.forbidden.append((command.line, what))
+        elif match := _CONNECT.fullmatch(command.text):
+            self.section.end = lexer.offset
+            self.dump.sections.append(Section(_database(match[1]), lexer.offset, lexer.line))
+            self.clearing, self.path = True, "public"
+
+    def _statement(self, statement: Statement, lexer: Lexer) -> None:
+        self.complete = False
+        said = statements.words(statement)
+        section = self.section
+        codec = statements.codec(section.encoding)
+        if statement.table:
+            self._rows_of(said[1:], 0, codec)
+            return
+        kind = statements.kind(said, clearing=self.clearing)
+        match kind:
+            case Kind.FORBIDDEN:
+                self.dump.forbidden.append((statement.line, forbidden_statement(said)))
+            case Kind.ROWS if said[0] == b"INSERT":
+                self._rows_of(said[2:], _inserted(said, statement.groups), codec)
+                section.inserts += 1
+            case Kind.SETTING:
+                self._setting(said, lexer)
+            case Kind.OWNER:
+                section.roles |= statements.roles(said, codec)
+            case Kind.OTHER if said[0] == b"CREATE":
+                self._made(said, codec)
+
+    def _rows_of(self, said: Words, rows: int, codec: str) -> None:
+        self.table = statements.qualified(said, self.path, codec)
+        self.section.tables[self.table] = self.section.tables.get(self.table, 0) + rows
+        self.section.objects += 1
+
+    def _setting(self, said: Words, lexer: Lexer) -> None:
+        name, value = statements.setting(said)
+        first = statements.text(value[0]) if value else ""
+        match name:
+            case "standard_conforming_strings":
+                lexer.escapes = first.lower() in ("off", "false", "no", "0")
+            case "client_encoding":
+                self.section.encoding = first
+                if first.upper() in _TWO_BYTES:
+                    raise Corrupt(f"it is written in {first}, which cannot be read safely", "pg_dump --encoding=UTF8")
+            case "search_path" if first:
+                self.path = statements.name(value[0], statements.codec(self.section.encoding))
+
+    def _made(self, said: Words, codec: str) -> None:
+        section = self.section
+        match [word for word in said if word not in (b"IF", b"NOT", b"EXISTS", b"WITH")]:
+            case [_, b"EXTENSION", extension, b"SCHEMA", schema, *_]:
+                name = statements.name(extension, codec)
+                section.extensions[name] = statements.name(schema, codec)
+                section.objects += name != "plpgsql"
+                return
+            case [_, b"POLICY", *_]:
+                section.required |= dict.fromkeys(statements.roles(said, codec), "policy")
+            case [_, b"USER", b"MAPPING", *_]:
+                section.required |= dict.fromkeys(statements.roles(said, codec), "user mapping")
+        section.objects += 1
+        if table := statements.table(said):
+            key = statements.qualified(table, self.path, codec)
+            section.made.add(key)
+            section.tables.setdefault(key, 0)
+
+    def _ended(self, end: End) -> None:
+        words = [match for match in _WORDS.findall(self.tail)] if end.inside or not self.complete else []
+        if self.complete and not (end.inside and any(_FAILED.search(w) for w in words)):
+            self.dump.said = quoted(end.text) if end.inside else ""
+            return
+        last = f"; at its end stands: {quoted(words[-1])}" if words else ""
+        where = f"it ends inside {end.inside}, line {end.line:,}" if end.inside else f"its last line is {end.line:,}"
+        marker = f"PostgreSQL database {'cluster ' if self.cluster else ''}dump complete"
+        raise Corrupt(f'the dump is cut off: "{marker}" is missing, and {where}{last}', _BEFORE)
+
+
+def _version(comment: bytes) -> str:
+    return comment.split(b"version ", 1)[1].split()[0].decode("ascii", "replace")
+
+
+def _database(argument: bytes) -> str:
+    """Of \\connect: a name, bare or quoted, or "dbname='…'"."""
+    text = argument.strip().decode("utf-8", "replace")
+    if text[:1] == text[-1:] and text[:1] in ("'", '"'):
+        text = text[1:-1].replace(text[0] * 2, text[0])
+    if text.startswith("dbname="):
+        text = text.removeprefix("dbname=").strip("'")
+    return text
+
+
+def _inserted(said: Words, groups: int) -> int:
+    """Rows of an INSERT … VALUES (…), (…). Its list of columns is in parentheses as well."""
+    if b"VALUES" not in said:
+        return 1
+    return max(1, groups - (b"(" in said[: said.index(b"VALUES")]))
