@@ -5,6 +5,8 @@ A module of this package is an engine when it has
     def connect(source: Source) -> Engine    cheap: nothing is reached before a method is called
 and, where a dump can be told to be whole without a server,
     def inspect(folder: Path) -> None        reads all of what `dump` wrote; raises Corrupt
+and, where dumps that others made can be taken up,
+    def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None
 and, where a dump can be written as a script,
     def script(folder: Path, only: Collection[str] | None, rows: bool) -> AbstractContextManager[Iterator[bytes]]
 Drivers are imported inside functions: `killick --help` and the sidecar's loop load none.
@@ -84,6 +86,20 @@ class Check:
 
 Notes = tuple[str, ...]
 """Sentences for a person about a load: roles that were made, settings that were left out."""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A dump that killick did not make, laid into a folder so that `load` takes it. Versions are "" where none is told.
+
+    `contents` names tables and counts rows, without checksums; `database` is the one that was dumped, if that is told.
+    """
+
+    contents: Contents
+    server_version: str = ""
+    client_version: str = ""
+    database: str = ""
+    notes: Notes = ()
 
 
 @runtime_checkable
@@ -206,3 +222,18 @@ def inspect(engine: str, folder: Path) -> None:
     for module in set(modules().values()):
         if module.__name__.rpartition(".")[2] == engine and hasattr(module, "inspect"):
             module.inspect(folder)
+
+
+def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> tuple[str, Adopted] | None:
+    """The engine whose dump the file or folder `found` is, by its name in manifests; None where it is nobody's.
+
+    `found` may be moved into `folder`, which is as `dump` would have filled it then. Of several databases in it the
+    one called `wanted` is taken. Raises Corrupt where the dump is not whole, or is what a program said instead of one;
+    only after that Refused, for what must not be loaded.
+    """
+    for module in dict.fromkeys(modules().values()):
+        if hasattr(module, "adopt"):
+            adopted = module.adopt(found, folder, wanted, watch)
+            if adopted is not None:
+                return module.__name__.rpartition(".")[2], adopted
+    return None

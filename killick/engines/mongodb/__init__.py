@@ -6,6 +6,7 @@ normal.py      options and indexes, written so that equal things look equal
 folder.py      what mongodump left, and what its oplog touches
 server.py      what a live server tells
 tools.py       the two programs
+adopt.py       dumps that others made; stream.py: those that are one file, of mongodump --archive
 engine.py      the engine
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from killick.engines import Engine, Source
+from killick.engines import Adopted, Engine, Source
+from killick.watch import Watch
 
 SCHEMES = ("mongodb", "mongodb+srv")
 
@@ -29,3 +31,9 @@ def inspect(folder: Path) -> None:
     from killick.engines.mongodb.folder import inspect as whole
 
     whole(folder)
+
+
+def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None:
+    from killick.engines.mongodb.adopt import adopt as taken
+
+    return taken(found, folder, wanted, watch)

@@ -8,6 +8,7 @@ tally       lines counted and hashed; rows: in the dump, in a database, by the s
 schema      a fingerprint of the schema's text
 roles       what belongs to the cluster: roles, settings of the database
 facts  inventory  dump  live  target  load  doctor     what the engine does, one file each
+adopt       dumps that others made; plain: those that are SQL text
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from killick.contents import Contents
-from killick.engines import Check, Engine, Facts, Notes, Source
+from killick.engines import Adopted, Check, Engine, Facts, Notes, Source
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.facts import MARK
 from killick.watch import Watch
@@ -52,6 +53,12 @@ class Postgres:
     def load(
         self, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Collection[str] | None = None
     ) -> Notes:
+        from killick.engines.postgres import plain
+
+        if plain.there(folder):
+            from killick.engines.postgres.plain.loading import load as load_text
+
+            return load_text(self.address, self.source, folder, contents, watch, only)
         from killick.engines.postgres.load import load
 
         return load(self.address, self.source.owners, folder, jobs, contents, watch, only)
@@ -72,6 +79,17 @@ def connect(source: Source) -> Engine:
 
 
 def inspect(folder: Path) -> None:
+    from killick.engines.postgres import plain
+
+    if plain.there(folder):
+        plain.inspect(folder)
+        return
     from killick.engines.postgres.whole import inspect
 
     inspect(folder)
+
+
+def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None:
+    from killick.engines.postgres.adopt import adopt
+
+    return adopt(found, folder, wanted, watch)

@@ -14,6 +14,7 @@ from killick.engines.postgres.commands import Client
 from killick.engines.postgres.failures import restore_error
 from killick.engines.postgres.session import DatabaseError, Session, session
 from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError, Unsupported
+from killick.older.layers import head
 from killick.watch import Watch
 
 _TIMEOUTS = 17
@@ -35,7 +36,8 @@ def load(
     only: Collection[str] | None,
 ) -> tuple[str, ...]:
     """`owners`: with roles, owners, grants and subscriptions. Raises Refused, RestoreError and the SourceErrors."""
-    if not (folder / commands.FOLDER / "toc.dat").is_file():
+    dump = folder / commands.FOLDER
+    if not (dump.is_file() or (dump / "toc.dat").is_file()):
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
     client = _client(target.version(address), contents)
     try:
@@ -45,11 +47,13 @@ def load(
         raise restore_error(error) from None
     if only is not None:
         entries = part.chosen(verbose, entries, only)
+    else:
+        target.require(address, contents)
     address = target.writing(address)
     notes = target.prepare(address, contents)
     with session(address) as server:
         quiet = address.saying("-c lc_messages=C") if server.superuser else address
-        notes += _roles(server, owners, folder, contents)
+        notes += make_roles(server, owners, folder, contents)
         absent = _absent_tablespaces(server, contents)
         flags = ["--no-owner", "--no-acl", "--no-subscriptions"] if not owners else []
         if absent:
@@ -60,7 +64,7 @@ def load(
         first, rest = _apart(entries, server)
         if first:
             run(first, *flags, "--data-only")
-        run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={jobs}")
+        run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={1 if _in_tar(dump) else jobs}")
         if only is None:
             notes += _settings(server, address.database, owners, contents)
     watch(contents.rows, contents.rows, "rows")
@@ -87,18 +91,27 @@ def _client(version: int, contents: Contents) -> Client:
     return commands.client_for(version, max(by, here))
 
 
-def _roles(server: Session, owners: bool, folder: Path, contents: Contents) -> list[str]:
-    """All of globals.sql; or, without owners, just those roles that policies name."""
+def _in_tar(dump: Path) -> bool:
+    """Whether the dump is in pg_dump's tar format: only one worker can read that."""
+    return dump.is_file() and not head(dump, 5).startswith(b"PGDMP")
+
+
+def make_roles(server: Session, owners: bool, folder: Path, contents: Contents) -> list[str]:
+    """All of globals.sql; or, without owners, just those roles that policies name. Gives notes.
+
+    Without globals.sql, as in dumps that others made, roles are made as their names alone tell. Raises RestoreError.
+    """
     there = roles.existing(server)
-    if not owners:
-        missing = sorted(set(contents.groups.get("required roles", {})) - there)
-        for role in missing:
-            _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
-        return [f"made the role {role}, without login: policies or user mappings name it" for role in missing]
     file = folder / roles.FILE
-    if file.is_file():
+    if owners and file.is_file():
         _as_cluster(server, file.read_text(encoding="utf-8"))
-    return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
+        return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
+    wanted = set(contents.roles) if owners else set(contents.groups.get("required roles", {}))
+    why = "owners and grants" if owners else "policies or user mappings"
+    missing = sorted(wanted - there)
+    for role in missing:
+        _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
+    return [f"made the role {role}, without login: {why} name it" for role in missing]
 
 
 def _as_cluster(server: Session, statement: str) -> None:

@@ -12,7 +12,7 @@ from killick.engines.postgres import address as addresses
 from killick.engines.postgres import catalog, census, names
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.session import DatabaseError, Session, session
-from killick.errors import AccessDenied, DatabaseMissing, Refused
+from killick.errors import AccessDenied, DatabaseMissing, Refused, RestoreError
 
 _KEPT = """
     SELECT pg_catalog.pg_get_userbyid(datdba)::text, datconnlimit, pg_catalog.shobj_description(oid, 'pg_database'),
@@ -42,6 +42,19 @@ def prepare(address: Address, contents: Contents) -> list[str]:
             return _anew(server, address.database, contents)
     except (AccessDenied, DatabaseError) as error:
         return [f"the empty database {address.database} was used as it is: {error.message}"]
+
+
+def require(address: Address, contents: Contents) -> None:
+    """Raises RestoreError when the server lacks an extension of the dump, before anything is made."""
+    with _reached(address) as found:
+        there = {row[0] for row in found.rows("SELECT name::text FROM pg_catalog.pg_available_extensions")}
+        missing = sorted(contents.groups.get("extensions", {}).keys() - there)
+        if missing:
+            raise RestoreError(
+                f"the server at {address} lacks the extension {', '.join(missing)}, which the dump needs",
+                f"use a server that has it: an image such as postgis/postgis:{found.major} for PostGIS",
+                "missing-extension",
+            )
 
 
 def version(address: Address) -> int:

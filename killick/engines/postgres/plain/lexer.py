@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from killick.errors import Corrupt
 
 _CODE = re.compile(rb"""['"$;()\\]|--?|/\*?""")
+_OPAQUE = (b"--", b"/*", b"'", b'"', b"$")
 _WORD = rb"[A-Za-z0-9_$\x80-\xff]"
 _DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
@@ -160,22 +161,8 @@ class Lexer:
             token, at = match[0], match.start()
             if token in (b"-", b"/") and match.end() == len(self._data) and self._more():
                 continue
-            if token == b"--":
-                self._take(at)
-                self._to_line_end()
-            elif token == b"/*":
-                self._take(at)
-                self._block_comment()
-            elif token == b"'":
-                escapes = self.escapes or self._after_e(at)
-                self._take(match.end())
-                self._string(escapes)
-            elif token == b'"':
-                self._take(match.end())
-                self._until(_DOUBLE, "a quoted name")
-            elif token == b"$":
-                if not self._dollar(at):
-                    continue
+            if token in _OPAQUE:
+                self._opaque(token, at)
             elif token == b"\\":
                 self._take(at)
                 yield self._command(inside=True)
@@ -192,6 +179,24 @@ class Lexer:
                     if statement.table:
                         yield from self._rows(statement)
                     return
+
+    def _opaque(self, token: bytes, at: int) -> None:
+        """Takes a comment, a string or a quoted name, whose beginning is at `at`."""
+        if token == b"--":
+            self._take(at)
+            self._to_line_end()
+        elif token == b"/*":
+            self._take(at)
+            self._block_comment()
+        elif token == b"'":
+            escapes = self.escapes or self._after_e(at)
+            self._take(at + 1)
+            self._string(escapes)
+        elif token == b'"':
+            self._take(at + 1)
+            self._until(_DOUBLE, "a quoted name")
+        else:
+            self._dollar(at)
 
     def _finished(self, line: int, groups: int) -> Statement:
         text = b"".join(self._text)
@@ -311,19 +316,15 @@ class Lexer:
             if not (_GAP.match(self._data, self._at) and self._more()):
                 return False
 
-    def _dollar(self, at: int) -> bool:
-        """Takes what begins with the dollar at `at`; False when more has to be read to tell what that is."""
+    def _dollar(self, at: int) -> None:
+        """$$…$$, $tag$…$tag$, or no more than a sign; nothing is taken when more has to be read to tell which."""
         if at and re.match(_WORD, self._data[at - 1 : at]):
             self._take(at + 1)
-            return True
-        if match := _DOLLAR.match(self._data, at):
+        elif match := _DOLLAR.match(self._data, at):
             self._take(match.end(), code=False)
             self._until(re.compile(re.escape(match[0])), "a string", len(match[0]))
-            return True
-        if _DOLLAR_BEGUN.match(self._data, at) and self._more():
-            return False
-        self._take(at + 1)
-        return True
+        elif not (_DOLLAR_BEGUN.match(self._data, at) and self._more()):
+            self._take(at + 1)
 
     def _until(self, what: re.Pattern[bytes], inside: str, length: int = 1) -> None:
         """Takes all up to and with `what`, which is `length` bytes long."""

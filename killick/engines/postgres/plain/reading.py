@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from killick.engines.postgres.plain import statements
 from killick.engines.postgres.plain.lexer import Command, Comment, End, Lexer, Rows, Statement
 from killick.engines.postgres.plain.statements import Kind, Words
-from killick.errors import Corrupt
+from killick.errors import Corrupt, Refused
 from killick.older.said import quoted
 from killick.watch import Watch, unwatched
 
 _KEPT = 1 << 20
 _TAIL = 2048
-_WORDS = re.compile(rb"^(?:pg_dump(?:all)?|WARNING|NOTICE|DETAIL|HINT|ERROR|FATAL)\b[^\r\n]*", re.MULTILINE)
+_WORDS = re.compile(rb"^(?:pg_dump(?:all)?|ERROR|FATAL):[^\r\n]*", re.MULTILINE)
 _FAILED = re.compile(rb"error|fatal|could not|failed|aborted", re.IGNORECASE)
 _HARMLESS = re.compile(rb"\\(?:\.|(?:connect|encoding|restrict|unrestrict)(?:[ \t][^\\`]*)?)")
+_COMMAND = re.compile(rb"\\(?:[a-z]+|.)?")
 _CONNECT = re.compile(rb"\\connect[ \t]+(?:-\S+[ \t]+)*(.*)")
+_ENCODING = re.compile(rb"\\encoding[ \t]+(\w+)[ \t]*")
 _ENTRY = re.compile(rb"-- (?:Name|Data for Name|TOC entry|TOC Entry)\b")
 _BEFORE = "restore the backup before it: killick list"
 _TWO_BYTES = {"SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"}
@@ -49,7 +51,7 @@ class Section:
 
 @dataclass
 class Dump:
-    """A whole dump. `forbidden`: lines that pg_dump never writes, with what stands there. `said`: words after its end."""
+    """A whole dump. `forbidden`: lines that pg_dump never writes, and what is there. `said`: words after its end."""
 
     sections: list[Section]
     server_version: str = ""
@@ -64,19 +66,25 @@ class Dump:
 
 
 def read(chunks: Iterable[bytes], line: int = 1, total: int = 0, watch: Watch = unwatched) -> Dump:
-    """Reads all of a text that begins as a dump does. Raises Corrupt when it is not whole, with where it ends."""
+    """Reads all of a text that begins as a dump does. Raises Corrupt when it is not whole, with where it ends.
+
+    Raises Refused for an encoding that cannot be read safely.
+    """
     return _Reader(line).read(chunks, total, watch)
 
 
-def forbidden_command(text: bytes, *, inside: bool) -> str:
-    """What psql would do on this machine, "" for the commands that pg_dump writes."""
-    if _HARMLESS.fullmatch(text) and not inside:
+def forbidden_command(command: Command) -> str:
+    """What psql would do on this machine, by its name; "" for the commands that pg_dump writes."""
+    if _HARMLESS.fullmatch(command.text) and not command.inside:
         return ""
-    return text.split(maxsplit=1)[0][:20].decode("ascii", "replace") if text.strip() else "text behind COPY"
+    match = _COMMAND.match(command.text)
+    return match[0].decode("ascii", "replace") if match else "something behind COPY"
 
 
-def forbidden_statement(said: Words) -> str:
-    return " ".join(word.decode("ascii", "replace") for word in said[:1])
+def encoding(command: Command) -> str:
+    """The client's encoding that a command sets, "" when it does something else."""
+    match = _ENCODING.fullmatch(command.text)
+    return match[1].decode() if match else ""
 
 
 class _Reader:
@@ -132,8 +140,10 @@ class _Reader:
             self.clearing = False
 
     def _command(self, command: Command, lexer: Lexer) -> None:
-        if what := forbidden_command(command.text, inside=command.inside):
+        if what := forbidden_command(command):
             self.dump.forbidden.append((command.line, what))
+        elif said := encoding(command):
+            self._encoding(said)
         elif match := _CONNECT.fullmatch(command.text):
             self.section.end = lexer.offset
             self.dump.sections.append(Section(_database(match[1]), lexer.offset, lexer.line))
@@ -141,19 +151,19 @@ class _Reader:
 
     def _statement(self, statement: Statement, lexer: Lexer) -> None:
         self.complete = False
-        said = statements.words(statement)
         section = self.section
         codec = statements.codec(section.encoding)
+        if inserted := statements.inserted(statement):
+            self._rows_of(*inserted, codec)
+            section.inserts += 1
+            return
+        said = statements.words(statement.text)
         if statement.table:
             self._rows_of(said[1:], 0, codec)
             return
-        kind = statements.kind(said, clearing=self.clearing)
-        match kind:
+        match statements.kind(said, clearing=self.clearing):
             case Kind.FORBIDDEN:
-                self.dump.forbidden.append((statement.line, forbidden_statement(said)))
-            case Kind.ROWS if said[0] == b"INSERT":
-                self._rows_of(said[2:], _inserted(said, statement.groups), codec)
-                section.inserts += 1
+                self.dump.forbidden.append((statement.line, said[0].decode()))
             case Kind.SETTING:
                 self._setting(said, lexer)
             case Kind.OWNER:
@@ -173,18 +183,24 @@ class _Reader:
             case "standard_conforming_strings":
                 lexer.escapes = first.lower() in ("off", "false", "no", "0")
             case "client_encoding":
-                self.section.encoding = first
-                if first.upper() in _TWO_BYTES:
-                    raise Corrupt(f"it is written in {first}, which cannot be read safely", "pg_dump --encoding=UTF8")
+                self._encoding(first)
             case "search_path" if first:
                 self.path = statements.name(value[0], statements.codec(self.section.encoding))
+
+    def _encoding(self, encoding: str) -> None:
+        self.section.encoding = encoding
+        if encoding.upper() in _TWO_BYTES:
+            raise Refused(
+                f"it is written in {encoding}, of whose characters some look like quotes",
+                "restore it by hand with psql, or dump it again with --encoding=UTF8",
+            )
 
     def _made(self, said: Words, codec: str) -> None:
         section = self.section
         match [word for word in said if word not in (b"IF", b"NOT", b"EXISTS", b"WITH")]:
-            case [_, b"EXTENSION", extension, b"SCHEMA", schema, *_]:
+            case [_, b"EXTENSION", extension, *where]:
                 name = statements.name(extension, codec)
-                section.extensions[name] = statements.name(schema, codec)
+                section.extensions[name] = statements.name(where[1], codec) if where[0] == b"SCHEMA" else ""
                 section.objects += name != "plpgsql"
                 return
             case [_, b"POLICY", *_]:
@@ -198,12 +214,14 @@ class _Reader:
             section.tables.setdefault(key, 0)
 
     def _ended(self, end: End) -> None:
-        words = [match for match in _WORDS.findall(self.tail)] if end.inside or not self.complete else []
-        if self.complete and not (end.inside and any(_FAILED.search(w) for w in words)):
-            self.dump.said = quoted(end.text) if end.inside else ""
+        if self.complete and not _FAILED.search(end.text):
+            self.dump.said = quoted(end.text)
             return
+        words = _WORDS.findall(self.tail)
         last = f"; at its end stands: {quoted(words[-1])}" if words else ""
         where = f"it ends inside {end.inside}, line {end.line:,}" if end.inside else f"its last line is {end.line:,}"
+        if self.complete:
+            raise Corrupt(f"the dump ended with an error: {quoted(end.text)}", _BEFORE)
         marker = f"PostgreSQL database {'cluster ' if self.cluster else ''}dump complete"
         raise Corrupt(f'the dump is cut off: "{marker}" is missing, and {where}{last}', _BEFORE)
 
@@ -220,10 +238,3 @@ def _database(argument: bytes) -> str:
     if text.startswith("dbname="):
         text = text.removeprefix("dbname=").strip("'")
     return text
-
-
-def _inserted(said: Words, groups: int) -> int:
-    """Rows of an INSERT … VALUES (…), (…). Its list of columns is in parentheses as well."""
-    if b"VALUES" not in said:
-        return 1
-    return max(1, groups - (b"(" in said[: said.index(b"VALUES")]))

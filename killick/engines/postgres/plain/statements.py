@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
 from enum import Enum, auto
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from killick.engines.postgres import names
 from killick.engines.postgres.plain.lexer import Statement
@@ -20,7 +19,6 @@ _WORD = re.compile(
     rb"""|(?P<dollar>\$\w*\$).*?(?P=dollar)|[A-Za-z_\x80-\xff][\w$\x80-\xff]*|\d+|\S""",
     re.DOTALL,
 )
-_BARE = re.compile(rb"[A-Z_\x80-\xff][0-9A-Z_$\x80-\xff]*")
 _OF_THE_SERVER = (b"DATABASE", b"ROLE", b"USER", b"GROUP", b"TABLESPACE")
 _NO_ROLES = ("public", "user", "current_user", "current_role", "session_user")
 _CODECS = {"SQL_ASCII": "utf-8", "UNICODE": "utf-8", "EUC_TW": "utf-8"}
@@ -46,9 +44,9 @@ class Kind(Enum):
     OTHER = auto()
 
 
-def words(statement: Statement) -> Words:
-    """Of its first 64 KiB, without comments."""
-    found = (match[0] for match in _WORD.finditer(statement.text[:_READ]))
+def words(text: bytes) -> Words:
+    """Of a statement's first 64 KiB, without comments."""
+    found = (match[0] for match in _WORD.finditer(text[:_READ]))
     return tuple(w if w[:1] in b"\"'$" else w.upper() for w in found if not w.startswith((b"--", b"/*")))
 
 
@@ -81,6 +79,16 @@ def kind(said: Words, *, clearing: bool) -> Kind:
     if said[0] == b"ALTER" and said[-4:-2] == (b"OWNER", b"TO"):
         return Kind.OWNER
     return Kind.GIVEN if _given(said) else Kind.OTHER
+
+
+def inserted(statement: Statement) -> tuple[Words, int] | None:
+    """The words from the table's name on, and how many rows go in, when it is an INSERT. Dumps have millions."""
+    if statement.text[:6].upper() != b"INSERT":
+        return None
+    before, values, _ = statement.text[:_READ].partition(b"VALUES")
+    said = words(before)
+    listed = b"(" in said  # of the columns
+    return said[2:], max(1, statement.groups - listed) if values else 1
 
 
 def _fills(function: bytes) -> bool:
@@ -176,7 +184,7 @@ def table(said: Words) -> Words:
     rest = rest[1:]
     rest = rest[3:] if rest[:3] == (b"IF", b"NOT", b"EXISTS") else rest
     depth = 0
-    for first, second in zip(rest, rest[1:], strict=False):
+    for first, second in pairwise(rest):
         depth += (first == b"(") - (first == b")")
         if depth == 0 and (first, second) == (b"PARTITION", b"BY"):
             return ()
@@ -193,10 +201,6 @@ def text(word: bytes) -> str:
     """A string's or a word's own text."""
     plain = word[1:-1].replace(b"''", b"'") if word[:1] == b"'" else word
     return plain.decode("utf-8", "replace")
-
-
-def bare(words: Iterable[bytes]) -> bool:
-    return all(_BARE.fullmatch(word) for word in words)
 
 
 def codec(encoding: str) -> str:
