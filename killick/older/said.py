@@ -8,11 +8,11 @@ _SECRET = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=password[=:])\s*\S+|(?<=PASSWOR
 _TROUBLE = re.compile(
     r"error|fatal|fail|denied|not found|no such|cannot|could not|unable|refused|usage:|timed out", re.IGNORECASE
 )
-_LONGEST = 300
+_LONGEST = 500
 
 
 def quoted(text: bytes) -> str:
-    """As one line, at most 300 characters; what looks like a secret is blotted out."""
+    """As one line, at most 500 characters; what looks like a secret is blotted out."""
     line = " ".join(text.decode("utf-8", "replace").split())
     line = "".join(c if c.isprintable() else "�" for c in _SECRET.sub("***", line))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

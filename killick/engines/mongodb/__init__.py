@@ -6,7 +6,7 @@ normal.py      options and indexes, written so that equal things look equal
 folder.py      what mongodump left, and what its oplog touches
 server.py      what a live server tells
 tools.py       the two programs
-adopt.py       dumps that others made; stream.py: those that are one file, of mongodump --archive
+adopting.py    dumps that others made; stream.py: those that are one file, of mongodump --archive
 engine.py      the engine
 """
 
@@ -34,6 +34,6 @@ def inspect(folder: Path) -> None:
 
 
 def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None:
-    from killick.engines.mongodb.adopt import adopt as taken
+    from killick.engines.mongodb.adopting import adopt as taken
 
     return taken(found, folder, wanted, watch)

@@ -13,9 +13,8 @@ import base64
 import hashlib
 import struct
 from collections.abc import Iterator
-from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import bson
 from bson.errors import BSONError
@@ -43,11 +42,11 @@ def unpack(path: Path, root: Path, watch: Watch) -> tuple[str, str]:
     """
     total = path.stat().st_size
     finished: set[Namespace] = set()
-    with BufferedReader(FileIO(path), CHUNK) as file:
+    with path.open("rb", buffering=CHUNK) as file:
         file.read(len(MAGIC))
         header, *collections = [_decoded(document) for document in _documents(file)] or [{}]
         wanted = {name for one in collections if (name := _prepared(one, root))}
-        while file.peek(1):
+        while file.tell() < total:
             documents = _documents(file)
             block = _decoded(next(documents, b""))
             name = _namespace(block)
@@ -72,7 +71,7 @@ def _prepared(collection: dict[str, Any], root: Path) -> Namespace | None:
     return None if collection.get("type") == "view" or '"viewOn"' in metadata else name
 
 
-def _documents(file: BufferedReader) -> Iterator[bytes]:
+def _documents(file: IO[bytes]) -> Iterator[bytes]:
     """Up to the next -1."""
     while (length := file.read(4)) != _END:
         size = _LENGTH(length)[0] if len(length) == len(_END) else 0

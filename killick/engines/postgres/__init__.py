@@ -8,7 +8,7 @@ tally       lines counted and hashed; rows: in the dump, in a database, by the s
 schema      a fingerprint of the schema's text
 roles       what belongs to the cluster: roles, settings of the database
 facts  inventory  dump  live  target  load  doctor     what the engine does, one file each
-adopt       dumps that others made; plain: those that are SQL text
+adopting    dumps that others made; plain: those that are SQL text
 """
 
 from __future__ import annotations
@@ -90,6 +90,6 @@ def inspect(folder: Path) -> None:
 
 
 def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None:
-    from killick.engines.postgres.adopt import adopt
+    from killick.engines.postgres.adopting import adopt as taken
 
-    return adopt(found, folder, wanted, watch)
+    return taken(found, folder, wanted, watch)

@@ -92,6 +92,9 @@ def _of(dump: Dump, section: Section) -> list[str]:
     others = [s.database for s in dump.filled if s is not section]
     if others:
         notes.append(f"of the databases in it {section.database} was taken, not {', '.join(others)}")
+    if dump.of_server:
+        left = ", ".join([*dump.of_server, *(["\\connect"] if len(dump.sections) > 1 else [])])
+        notes.append(f"left out, so that all goes into the chosen database and no further: {left}")
     if dump.said:
         notes.append(f"after the dump stands: {dump.said}")
     return notes

@@ -44,8 +44,7 @@ class Choice:
                     return True
                 self._left.setdefault(kind, {})[name] = None
             case _:
-                about = 3 if said[0] == b"COMMENT" else 2
-                self._left.setdefault(kind, {})[b" ".join(said[:about]).decode("utf-8", "replace")] = None
+                self._left.setdefault(kind, {})[statements.title(said)] = None
         return False
 
     def _has_tablespace(self, value: Words) -> bool:
@@ -57,13 +56,12 @@ class Choice:
         return False
 
     def notes(self, contents: Contents) -> list[str]:
-        """Sentences on all that is not as the dump says."""
+        """Sentences on what is not as the dump says."""
         of = int(contents.loose.get("versions", {}).get("server", 0))
         found = [f"the dump is of Postgres {of}, and the server here is {self.major}"] if of > self.major else []
         for kind, sentence in (
             (Kind.SETTING, f"left out, since Postgres {self.major} has no such setting: {{}}"),
             (Kind.CLEARING, "left out, since the database is empty: what --clean drops first"),
-            (Kind.SERVER, "left out, since it belongs to the server or to another database: {}"),
             (Kind.SUBSCRIPTION, "left out, since a copy must not fetch from elsewhere: subscriptions"),
         ):
             if kind in self._left:

@@ -51,12 +51,16 @@ class Section:
 
 @dataclass
 class Dump:
-    """A whole dump. `forbidden`: lines that pg_dump never writes, and what is there. `said`: words after its end."""
+    """A whole dump. `forbidden`: lines that pg_dump never writes, and what is there. `said`: words after its end.
+
+    `of_server`: what it does to the server or to a database as such, "CREATE DATABASE".
+    """
 
     sections: list[Section]
     server_version: str = ""
     client_version: str = ""
     forbidden: list[tuple[int, str]] = field(default_factory=list)
+    of_server: dict[str, None] = field(default_factory=dict)
     said: str = ""
 
     @property
@@ -164,6 +168,8 @@ class _Reader:
         match statements.kind(said, clearing=self.clearing):
             case Kind.FORBIDDEN:
                 self.dump.forbidden.append((statement.line, said[0].decode()))
+            case Kind.SERVER:
+                self.dump.of_server[statements.title(said)] = None
             case Kind.SETTING:
                 self._setting(said, lexer)
             case Kind.OWNER:

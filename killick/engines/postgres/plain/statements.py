@@ -52,6 +52,8 @@ def words(text: bytes) -> Words:
 
 def kind(said: Words, *, clearing: bool) -> Kind:
     """`clearing`: nothing was made yet, so that what is dropped is what --clean drops first."""
+    if _of_server(said):
+        return Kind.SERVER
     if clearing and _clears(said):
         return Kind.CLEARING
     match said:
@@ -68,10 +70,6 @@ def kind(said: Words, *, clearing: bool) -> Kind:
             return Kind.TRANSACTION if whole else Kind.FORBIDDEN
         case [b"COPY" | b"ROLLBACK" | b"ABORT" | b"SAVEPOINT" | b"RELEASE", *_] | [b"PREPARE", b"TRANSACTION", *_]:
             return Kind.FORBIDDEN
-        case [b"CREATE" | b"ALTER" | b"DROP", b"USER", b"MAPPING", *_]:
-            return Kind.OTHER
-    if _of_server(said):
-        return Kind.SERVER
     if b"SUBSCRIPTION" in said[1:3] and said[0] in (b"CREATE", b"ALTER", b"DROP", b"COMMENT"):
         return Kind.SUBSCRIPTION
     if said[0] in (b"GRANT", b"REVOKE") or said[:3] == (b"ALTER", b"DEFAULT", b"PRIVILEGES"):
@@ -107,6 +105,8 @@ def _clears(said: Words) -> bool:
 
 def _of_server(said: Words) -> bool:
     match said:
+        case [b"CREATE" | b"ALTER" | b"DROP", b"USER", b"MAPPING", *_]:
+            return False
         case [b"CREATE" | b"ALTER" | b"DROP", what, *_]:
             return what in _OF_THE_SERVER or what == b"SYSTEM"
         case [b"COMMENT", b"ON", what, *_]:
@@ -158,6 +158,11 @@ def _listed(said: Words, *after: bytes) -> list[bytes]:
             commas = len(list(takewhile(lambda word: word == b",", rest[1::2])))
             return list(rest[: 2 * commas + 1 : 2])
     return []
+
+
+def title(said: Words) -> str:
+    """What a statement does, and to what: CREATE DATABASE, COMMENT ON DATABASE."""
+    return b" ".join(said[: 3 if said[0] == b"COMMENT" else 2]).decode("ascii", "replace")
 
 
 def name(word: bytes, encoding: str) -> str:
