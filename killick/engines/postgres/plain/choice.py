@@ -48,9 +48,8 @@ class Choice:
         return False
 
     def _has_tablespace(self, value: Words) -> bool:
-        name = statements.text(value[0]) if value else ""
-        name = statements.name(value[0], "utf-8") if name.startswith('"') else name
-        if name in ("", "DEFAULT") or name in self.tablespaces or name.lower() in self.tablespaces:
+        name = statements.value(value)
+        if name in ("", "default") or name in self.tablespaces:
             return True
         self._no_tablespace[name] = None
         return False

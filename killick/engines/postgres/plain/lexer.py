@@ -18,16 +18,19 @@ from killick.errors import Corrupt
 _CODE = re.compile(rb"""['"$;()\\]|--?|/\*?""")
 _OPAQUE = (b"--", b"/*", b"'", b'"', b"$")
 _WORD = rb"[A-Za-z0-9_$\x80-\xff]"
+_RUN = re.compile(rb"%b*\Z" % _WORD)
+_NUMBERS = re.compile(rb"(?:\$?[0-9]+(?:[eE][0-9]+)?)*")
 _DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
 _QUOTE, _QUOTE_OR_ESCAPE = re.compile(rb"'"), re.compile(rb"['\\]")
 _DOUBLE = re.compile(rb'"')
 _BLOCK = re.compile(rb"/\*|\*/")
-_NEWLINE = re.compile(rb"[\r\n]")
+_NEWLINE, _LF = re.compile(rb"[\r\n]"), re.compile(rb"\n")
 _SPACE = re.compile(rb"[ \t\n\r\f\v]+")
-# 'one' and 'two' are one string when nothing but space, and a line's end in it, is between.
-_CONTINUED = re.compile(rb"(?:[ \t\f\v]|--[^\r\n]*)*[\r\n](?:[ \t\n\r\f\v]|--[^\r\n]*[\r\n])*'")
-_GAP = re.compile(rb"(?:[ \t\n\r\f\v]|--[^\r\n]*(?=[\r\n]|\Z))*-?\Z")
+# 'one' and 'two' are one string when nothing but space, and a CR in it, is between. (A LF, too, says SQL; but psql
+# looks at one line at a time, and takes the second for a string of its own.)
+_CONTINUED = re.compile(rb"(?:[ \t\f\v]|--[^\r\n]*)*\r(?:[ \t\r\f\v]|--[^\r\n]*\r)*'")
+_GAP = re.compile(rb"(?:[ \t\r\f\v]|--[^\r\n]*(?=\r|\Z))*-?\Z")
 _LINE_END = re.compile(rb"[ \t\r\f\v]*(?:\n|\Z)")
 _ROUTINE = re.compile(rb"create\s+(?:or\s+replace\s+)?(?:function|procedure)\b", re.IGNORECASE)
 _BLOCKS = re.compile(
@@ -41,6 +44,7 @@ _COPY = re.compile(
     re.IGNORECASE,
 )
 _TOLD = 200  # bytes of a command or comment that are kept
+_BACK = 256  # bytes that stay readable when they have been passed: to see what a sign belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class Lexer:
         self._data = b""
         self._at = 0
         self._before = 0  # bytes of the text in front of _data
+        self._code_from = 0  # where in the text the last string or comment ended
         self._text: list[bytes] = []
         self._code: list[bytes] = []  # the same without strings and comments
         self._size = 0
@@ -260,20 +265,20 @@ class Lexer:
 
     def _command(self, *, inside: bool) -> Command:
         line = self.line
-        return Command(self._line(), line, inside)
+        return Command(self._line(_LF), line, inside)
 
     def _comment(self) -> Comment:
         line = self.line
-        return Comment(self._line(), line)
+        return Comment(self._line(_NEWLINE), line)
 
-    def _line(self) -> bytes:
+    def _line(self, end: re.Pattern[bytes]) -> bytes:
         """The rest of the line, as far as it is told, without its end."""
         text = b""
         while True:
-            match = _NEWLINE.search(self._data, self._at)
+            match = end.search(self._data, self._at)
             text += self._pass(match.start() if match else len(self._data))[: _TOLD - len(text)]
             if match or not self._more():
-                return text
+                return text.rstrip(b"\r")
 
     def _to_line_end(self) -> None:
         while not (match := _NEWLINE.search(self._data, self._at)):
@@ -318,13 +323,19 @@ class Lexer:
 
     def _dollar(self, at: int) -> None:
         """$$…$$, $tag$…$tag$, or no more than a sign; nothing is taken when more has to be read to tell which."""
-        if at and re.match(_WORD, self._data[at - 1 : at]):
+        if self._in_word(at):
             self._take(at + 1)
         elif match := _DOLLAR.match(self._data, at):
             self._take(match.end(), code=False)
             self._until(re.compile(re.escape(match[0])), "a string", len(match[0]))
         elif not (_DOLLAR_BEGUN.match(self._data, at) and self._more()):
             self._take(at + 1)
+
+    def _in_word(self, at: int) -> bool:
+        """Whether the dollar at `at` is part of a name: not behind a number, or a parameter such as $1."""
+        begin = max(0, at - _BACK, self._code_from - self._before)
+        run = _RUN.search(self._data, begin, at)
+        return run is not None and _NUMBERS.sub(b"", run[0], count=1) != b""
 
     def _until(self, what: re.Pattern[bytes], inside: str, length: int = 1) -> None:
         """Takes all up to and with `what`, which is `length` bytes long."""
@@ -388,6 +399,8 @@ class Lexer:
             self._code.append(self._text[-1] if code else b" ")
         self._size += upto - self._at
         self._pass(upto)
+        if not code:
+            self._code_from = self.offset
 
     def _pass(self, upto: int) -> bytes:
         piece = self._data[self._at : upto]
@@ -400,14 +413,14 @@ class Lexer:
             raise _Unfinished(inside)
 
     def _more(self) -> bool:
-        """Reads another chunk. Of what has been passed two bytes stay: an E before a quote may be the last of them."""
+        """Reads another chunk, and lets go of what has been passed, but for its last bytes."""
         for chunk in self._chunks:
             if chunk:
                 if b"\0" in chunk:
                     raise Corrupt("it holds NUL bytes, which no text of SQL does", "take another backup: killick list")
-                kept = max(0, self._at - 2)
-                self._before += kept
-                self._data = self._data[kept:] + chunk
-                self._at -= kept
+                gone = max(0, self._at - _BACK)
+                self._before += gone
+                self._data = self._data[gone:] + chunk
+                self._at -= gone
                 return True
         return False

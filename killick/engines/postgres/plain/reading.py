@@ -183,15 +183,15 @@ class _Reader:
         self.section.objects += 1
 
     def _setting(self, said: Words, lexer: Lexer) -> None:
-        name, value = statements.setting(said)
-        first = statements.text(value[0]) if value else ""
+        name, words = statements.setting(said)
+        value = statements.value(words)
         match name:
             case "standard_conforming_strings":
-                lexer.escapes = first.lower() in ("off", "false", "no", "0")
+                lexer.escapes = value.lower() in ("off", "false", "no", "0")
             case "client_encoding":
-                self._encoding(first)
-            case "search_path" if first:
-                self.path = statements.name(value[0], statements.codec(self.section.encoding))
+                self._encoding(value)
+            case "search_path" if value:
+                self.path = value
 
     def _encoding(self, encoding: str) -> None:
         self.section.encoding = encoding

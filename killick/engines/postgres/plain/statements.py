@@ -202,10 +202,11 @@ def setting(said: Words) -> tuple[str, Words]:
     return name(rest[0], "utf-8"), rest[2:-1]
 
 
-def text(word: bytes) -> str:
-    """A string's or a word's own text."""
-    plain = word[1:-1].replace(b"''", b"'") if word[:1] == b"'" else word
-    return plain.decode("utf-8", "replace")
+def value(said: Words) -> str:
+    """What the first of a setting's values says: a string's text, a name, a word in small letters; "" for none."""
+    if said and said[0].startswith(b"'"):
+        return said[0][1:-1].replace(b"''", b"'").decode("utf-8", "replace")
+    return name(said[0], "utf-8") if said else ""
 
 
 def codec(encoding: str) -> str:
