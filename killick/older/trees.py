@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import shutil
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tarfile import TarFile, TarInfo
 
@@ -33,23 +35,38 @@ def unpack(path: Path, folder: Path) -> list[Path]:
 
     Raises Corrupt where the tar is cut or a name leads out of it, NoSpace.
     """
-    try:
-        with tarfile.open(path, "r:") as tar:
+    with _whole(path) as tar:
+        try:
             for member in tar:
                 if member.isreg():
                     _take(tar, member, folder)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoSpace("scratch is full", "give SCRATCH_DIR a larger volume") from None
+            raise Corrupt(f"a name in it cannot be that of a file: {error.strerror}", _HINT) from None
+    return sorted(found for found in folder.rglob("*") if found.is_file())
+
+
+def check(path: Path) -> None:
+    """Raises Corrupt where the tar is cut; nothing is taken out."""
+    with _whole(path) as tar:
+        for _member in tar:
+            pass
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TarFile]:
+    """For a block that reads every member."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            yield tar
             end = tar.offset
     except tarfile.TarError as error:
         raise Corrupt(f"it is no whole tar: {error}", _HINT) from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace("scratch is full", "give SCRATCH_DIR a larger volume") from None
-        raise Corrupt(f"a name in it cannot be that of a file: {error.strerror}", _HINT) from None
     with path.open("rb") as file:
         file.seek(end)
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # Python's reader ends there, and says nothing
-            raise Corrupt("it is no whole tar: the end is missing", _HINT)
-    return sorted(found for found in folder.rglob("*") if found.is_file())
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # where Python's reader ends, and says nothing
+            raise Corrupt("it is no whole tar: its end is missing", _HINT)
 
 
 def _take(tar: TarFile, member: TarInfo, folder: Path) -> None:

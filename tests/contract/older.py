@@ -49,6 +49,12 @@ class Target:
     def __init__(self, server: Postgres) -> None:
         self.server, self.name = server, f"older_{secrets.token_hex(4)}"
 
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
     @property
     def source(self) -> Source:
         return Source("db", f"postgres://postgres@127.0.0.1:{self.server.port}/{self.name}", self.server.password)

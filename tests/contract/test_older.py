@@ -73,11 +73,9 @@ def servers() -> Iterator[Any]:
 def target(servers: Any, request: pytest.FixtureRequest) -> Iterator[Target]:
     """On the major that an archive is tried on: 15 where PostGIS is needed, 16 for what comes from 18, else 18."""
     key = getattr(request, "param", "")
-    with ExitStack() as stack:
-        made = Target(servers(15 if key.startswith(POSTGIS) else 16 if key.startswith(NEWER) else 18))
-        stack.callback(made.server.execute, 'DROP ROLE IF EXISTS quay_app, reporting_ro, "Odd Role"')
-        stack.callback(made.server.execute, f'DROP DATABASE IF EXISTS "{made.name}" WITH (FORCE)')
+    with Target(servers(15 if key.startswith(POSTGIS) else 16 if key.startswith(NEWER) else 18)) as made:
         yield made
+    made.server.execute('DROP ROLE IF EXISTS quay_app, reporting_ro, "Odd Role"')
 
 
 def store(key: str) -> Path:

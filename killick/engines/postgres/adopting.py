@@ -12,6 +12,7 @@ from killick.engines.postgres.plain import adopting, text
 from killick.engines.postgres.plain.reading import read
 from killick.errors import Refused
 from killick.older.layers import head
+from killick.older.trees import check
 from killick.watch import Watch
 
 TOC = "toc.dat"
@@ -24,7 +25,10 @@ def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | Non
     if found.is_dir():
         return _directory(found, folder, watch)
     first = head(found)
-    if first.startswith(_CUSTOM) or _TOC_IN_TAR.match(first):
+    if first.startswith(_CUSTOM):
+        return _for_pg_restore(found, folder, watch)
+    if _TOC_IN_TAR.match(first):
+        check(found)  # some that are cut make pg_restore turn round and round
         return _for_pg_restore(found, folder, watch)
     if preamble := text.preamble(found, first):
         return adopting.adopt(found, preamble, folder, wanted, watch)

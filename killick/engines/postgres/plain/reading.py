@@ -81,7 +81,7 @@ def forbidden_command(command: Command) -> str:
     """What psql would do on this machine, by its name; "" for the commands that pg_dump writes."""
     if _HARMLESS.fullmatch(command.text) and not command.inside:
         return ""
-    match = _COMMAND.match(command.text)
+    match = _COMMAND.match(command.text.lstrip())
     return match[0].decode("ascii", "replace") if match else "something behind COPY"
 
 
