@@ -105,7 +105,7 @@ def _tidied(root: Path) -> list[str]:
         if name.startswith(BUCKETS):
             continue
         meta = data.with_name(data.name.removesuffix(_DATA) + _META)
-        if not kept(name):
+        if name.startswith("system.") and not kept(name):  # a $ may be that of a name that was cut
             data.unlink()
             meta.unlink(missing_ok=True)
         elif not meta.is_file():
