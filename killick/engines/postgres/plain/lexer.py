@@ -43,6 +43,13 @@ _COPY = re.compile(
     % (_NAME, _NAME),
     re.IGNORECASE,
 )
+# An INSERT as pg_dump writes it, at once: there may be millions. What it does not fit is read sign by sign.
+_TUPLE = rb"""\((?:[^'"$\\;()/-]++|(?<![eE])'[^']*+'|-(?!-))*+\)"""
+_INSERT = re.compile(
+    rb"INSERT INTO (?:%b\.)?%b (?P<columns>\((?:[^\"'()]|\"(?:[^\"]|\"\")*+\")*+\) )?(?:OVERRIDING SYSTEM VALUE )?"
+    rb"VALUES\s*+%b(?P<more>(?:,\s*+%b)*+);(?=\n)" % (_NAME, _NAME, _TUPLE, _TUPLE)
+)
+_TUPLES = re.compile(_TUPLE)
 _TOLD = 200  # bytes of a command or comment that are kept
 _BACK = 256  # bytes that stay readable when they have been passed: to see what a sign belongs to
 
@@ -146,12 +153,20 @@ class Lexer:
                     self._block_comment()
                 elif self._next(b"\\"):
                     yield self._command(inside=False)
+                elif not self.escapes and (match := _INSERT.match(self._data, self._at)):
+                    yield self._insert(match)
                 else:
                     yield from self._statement()
         except _Unfinished as unfinished:
             yield End(self.line, str(unfinished), b"".join(self._text))
         else:
             yield End(self.line)
+
+    def _insert(self, match: re.Match[bytes]) -> Statement:
+        line = self.line
+        text = self._pass(match.end())
+        more = len(_TUPLES.findall(match["more"])) if match["more"] else 0
+        return Statement(text, line, len(text), 1 + more + (match["columns"] is not None))
 
     def _statement(self) -> Iterator[Event]:
         self._begin()
