@@ -21,8 +21,8 @@ from killick.watch import Watch, unwatched
 
 _DEEPEST = 6
 _LRZIP = b"LRZI"
-_LRZIP_ENCRYPTED = 22
-"""The byte of lrzip's header (formats 0.5 and 0.6) that is 1 when the rest is encrypted."""
+_LRZIP_FORMATS, _LRZIP_ENCRYPTED = (b"\0\5", b"\0\6"), 22
+"""The formats whose header says in that byte that the rest is encrypted."""
 _MAGIC = {
     _LRZIP: "lrzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -88,7 +88,8 @@ def _undecodable(layer: str) -> Iterator[None]:
 
 def _lrzip(path: Path, inner: Path, watch: Watch) -> None:
     """Asked beforehand whether it is encrypted: lrzip would want a passphrase, and say no more than that."""
-    if head(path, _LRZIP_ENCRYPTED + 1)[_LRZIP_ENCRYPTED:] == b"\x01":
+    first = head(path, _LRZIP_ENCRYPTED + 1)
+    if first[4:6] in _LRZIP_FORMATS and first[_LRZIP_ENCRYPTED:] == b"\1":
         raise Corrupt("it is encrypted by lrzip", "decrypt it by hand, with its passphrase: lrzip -d; then restore it")
     run(decode_command(CODECS["lrzip"], path, inner))
     watch(inner.stat().st_size)

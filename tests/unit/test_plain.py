@@ -214,6 +214,7 @@ BITS = [
         b"\t",
         b"$b$",
     ),
+    *(b"INSERT INTO t VALUES (", b"VALUES", b"('--', ", b"-1)", b"INSERT INTO t (a) VALUES (-1, '\\'), (2, E'');\n"),
 ]
 TEXTS = st.lists(st.sampled_from(BITS), max_size=40).map(b"".join)
 
@@ -314,6 +315,8 @@ def test_a_dump_is_read_through() -> None:
 -- Dumped by pg_dump version 15.18
 SET client_encoding = 'LATIN1';
 SET search_path = shop, pg_catalog;
+SET default_tablespace = '';
+SET default_tablespace = fast;
 CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;
 CREATE EXTENSION postgis SCHEMA public;
 CREATE TABLE caf\xe9 (a int);
@@ -338,6 +341,7 @@ INSERT INTO public."Odd; Name" DEFAULT VALUES;
     assert section.tables == {'shop."café"': 2, 'public."Odd; Name"': 4, "shop.none": 0}
     assert section.extensions == {"plpgsql": "pg_catalog", "postgis": "public"}
     assert (section.roles, section.required) == ({"boss"}, {"app": "policy"})
+    assert section.tablespaces == {"fast"}
     assert found.forbidden == []
 
 

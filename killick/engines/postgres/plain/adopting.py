@@ -62,7 +62,10 @@ def adopted(dump: Dump, section: Section, notes: list[str]) -> Adopted:
     contents = Contents(
         tables={key: Table(count) for key, count in sorted(section.tables.items())},
         groups={"extensions": dict(section.extensions), "required roles": dict(section.required)},
-        loose={"versions": {"server": _major(dump.server_version), "client": _major(dump.client_version)}},
+        loose={
+            "versions": {"server": _major(dump.server_version), "client": _major(dump.client_version)},
+            "tablespaces": {name: name for name in section.tablespaces},
+        },
         roles=tuple(sorted(section.roles | section.required.keys())),
         notes=tuple(notes),
     )

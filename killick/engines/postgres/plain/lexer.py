@@ -37,7 +37,7 @@ _BLOCKS = re.compile(
     rb"[()]|(?<!%b)(?:begin|case|end)(?!%b)" % (_WORD, _WORD),
     re.IGNORECASE,
 )
-_NAME = rb"""(?:"(?:[^"]|"")+"|[^\s"(),;.]+)"""
+_NAME = rb"""(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\xff]%b*)""" % _WORD
 _COPY = re.compile(
     rb"copy\s+(?P<table>%b(?:\.%b)?)\s*(?P<columns>\((?:[^\"()]|\"(?:[^\"]|\"\")*\")*\))?\s*from\s+stdin\s*;"
     % (_NAME, _NAME),
@@ -46,8 +46,8 @@ _COPY = re.compile(
 # An INSERT as pg_dump writes it, at once: there may be millions. What it does not fit is read sign by sign.
 _TUPLE = rb"""\((?:[^'"$\\;()/-]++|(?<![eE])'[^']*+'|-(?!-))*+\)"""
 _INSERT = re.compile(
-    rb"INSERT INTO (?:%b\.)?%b (?P<columns>\((?:[^\"'()]|\"(?:[^\"]|\"\")*+\")*+\) )?(?:OVERRIDING SYSTEM VALUE )?"
-    rb"VALUES\s*+%b(?P<more>(?:,\s*+%b)*+);(?=\n)" % (_NAME, _NAME, _TUPLE, _TUPLE)
+    rb"INSERT INTO (?:%b\.)?%b (?P<columns>\((?:[^\"'()\\$;/-]|\"(?:[^\"]|\"\")*+\")*+\) )?"
+    rb"(?:OVERRIDING SYSTEM VALUE )?VALUES\s*+%b(?P<more>(?:,\s*+%b)*+);(?=\n)" % (_NAME, _NAME, _TUPLE, _TUPLE)
 )
 _TUPLES = re.compile(_TUPLE)
 _TOLD = 200  # bytes of a command or comment that are kept
@@ -146,15 +146,15 @@ class Lexer:
     def __iter__(self) -> Iterator[Event]:
         try:
             while self._skip_space():
-                if self._next(b"--"):
+                if not self.escapes and (match := _INSERT.match(self._data, self._at)):
+                    yield self._insert(match)
+                elif self._next(b"--"):
                     yield self._comment()
                 elif self._next(b"/*"):
                     self._begin()
                     self._block_comment()
                 elif self._next(b"\\"):
                     yield self._command(inside=False)
-                elif not self.escapes and (match := _INSERT.match(self._data, self._at)):
-                    yield self._insert(match)
                 else:
                     yield from self._statement()
         except _Unfinished as unfinished:

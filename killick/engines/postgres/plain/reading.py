@@ -44,6 +44,7 @@ class Section:
     extensions: dict[str, str] = field(default_factory=dict)
     roles: set[str] = field(default_factory=set)
     required: dict[str, str] = field(default_factory=dict)
+    tablespaces: set[str] = field(default_factory=set)
     objects: int = 0
     inserts: int = 0
     encoding: str = "UTF8"
@@ -190,6 +191,8 @@ class _Reader:
                 lexer.escapes = value.lower() in ("off", "false", "no", "0")
             case "client_encoding":
                 self._encoding(value)
+            case "default_tablespace" if value:
+                self.section.tablespaces.add(value)
             case "search_path" if value:
                 self.path = value
 
