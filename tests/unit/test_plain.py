@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from killick.contents import Contents
 from killick.engines.postgres.plain import statements
 from killick.engines.postgres.plain.choice import Choice
-from killick.engines.postgres.plain.lexer import Command, Comment, End, Event, Lexer, Rows, RowsEnd, Statement
+from killick.engines.postgres.plain.events import Command, Comment, End, Event, Rows, RowsEnd, Statement
+from killick.engines.postgres.plain.lexer import Lexer
 from killick.engines.postgres.plain.reading import Dump, read
 from killick.engines.postgres.plain.statements import Kind
 from killick.errors import Corrupt, Refused
@@ -373,6 +374,9 @@ def test_an_error_behind_a_whole_dump_speaks_against_it_and_a_warning_does_not()
     assert dump(FOOTER + b"pg_dump: warning: there are circular foreign keys").said.startswith("pg_dump: warning")
     with pytest.raises(Corrupt, match="could not write"):
         dump(FOOTER + b"pg_dump: error: could not write to output file")
+    with pytest.raises(Corrupt) as error:
+        dump(FOOTER + b"INSERT INTO t VALUES ('secret")
+    assert "secret" not in error.value.message
 
 
 def test_a_dump_of_a_cluster_ends_with_the_clusters_marker() -> None:
@@ -442,3 +446,63 @@ def test_what_clean_drops_is_left_out_until_something_is_made() -> None:
     assert not taken(server, "DROP TABLE t;")
     server.clearing = False
     assert taken(server, "DROP TABLE t;")
+
+
+SAID = [
+    *[
+        "CREATE",
+        "TABLE",
+        "EXTENSION",
+        "SCHEMA",
+        "POLICY",
+        "USER",
+        "MAPPING",
+        "DATABASE",
+        "INSERT",
+        "INTO",
+        "VALUES",
+        "COPY",
+        "FROM",
+        "stdin",
+        "GRANT",
+    ],
+    *[
+        "ALTER",
+        "OWNER",
+        "SET",
+        "search_path",
+        "=",
+        "SECURITY",
+        "LABEL",
+        "COMMENT",
+        "ON",
+        "TO",
+        "SELECT",
+        "setval",
+        "REVOKE",
+        "DROP",
+        "BEGIN",
+        "PARTITION",
+        "BY",
+    ],
+    *("a", '"b"', "'c'", "(", ")", ",", ".", ";", ";\n", "\n", "-- Name: x; Type: y;\n", "\n\\connect d\n", "\n\\.\n"),
+]
+
+
+@given(st.lists(st.sampled_from(SAID), max_size=30))
+def test_whatever_stands_in_a_text_it_is_read_or_refused(said: list[str]) -> None:
+    text = " ".join(said).encode()
+    try:
+        found = dump(text + b"\n;" + FOOTER)
+    except (Corrupt, Refused):
+        return
+    for event in Lexer([text + b"\n;"]):
+        if isinstance(event, Statement):
+            taken(choice(), event.text.decode())
+    assert found.sections
+
+
+@pytest.mark.parametrize("text", ["COPY t (%s) FROM nowhere;", "COPY %s FROM nowhere;", "INSERT INTO %s x;"])
+def test_no_text_takes_long_to_be_told_apart(text: str) -> None:
+    """Two quotes in a name can be read in two ways: trying all of them would take for ever."""
+    assert len(events((text % ('"a"' * 5000)).encode())) == 2

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from killick.engines.postgres.plain.lexer import Command, Lexer
+from killick.engines.postgres.plain.events import Command
+from killick.engines.postgres.plain.lexer import Lexer
 from tests.contract.postgres.conftest import engine
 from tests.lab.postgres import Postgres
 from tests.unit.test_plain import BITS

@@ -5,7 +5,7 @@ psql would cut it, and each statement is sent to the server by the driver: nothi
 that pg_dump writes are left out, any other is refused before a target is touched.
 
 text        which part of the file is the dump, and how its lines end
-lexer       statements, rows, commands
+window, lexer   the text as events: statements, rows, commands
 statements  what a statement is: rows, a setting, ownership
 reading     is it whole, what is in it
 adopting    what another's dump holds, and how it is laid into a folder

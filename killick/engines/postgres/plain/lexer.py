@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from killick.errors import Corrupt
+from killick.engines.postgres.plain.events import Command, Comment, End, Event, Rows, RowsEnd, Statement
+from killick.engines.postgres.plain.window import BACK, Window
 
 _CODE = re.compile(rb"""['"$;()\\]|--?|/\*?""")
 _OPAQUE = (b"--", b"/*", b"'", b'"', b"$")
@@ -37,9 +37,9 @@ _BLOCKS = re.compile(
     rb"[()]|(?<!%b)(?:begin|case|end)(?!%b)" % (_WORD, _WORD),
     re.IGNORECASE,
 )
-_NAME = rb"""(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\xff]%b*)""" % _WORD
+_NAME = rb"""(?:"(?:[^"]|"")++"|[A-Za-z_\x80-\xff]%b*+)""" % _WORD  # possessive: no text takes long to be refused
 _COPY = re.compile(
-    rb"copy\s+(?P<table>%b(?:\.%b)?)\s*(?P<columns>\((?:[^\"()]|\"(?:[^\"]|\"\")*\")*\))?\s*from\s+stdin\s*;"
+    rb"copy\s+(?P<table>%b(?:\.%b)?)\s*+(?:\((?:[^\"()]|\"(?:[^\"]|\"\")*+\")*+\))?\s*+from\s+stdin\s*;"
     % (_NAME, _NAME),
     re.IGNORECASE,
 )
@@ -51,97 +51,27 @@ _INSERT = re.compile(
 )
 _TUPLES = re.compile(_TUPLE)
 _TOLD = 200  # bytes of a command or comment that are kept
-_BACK = 256  # bytes that stay readable when they have been passed: to see what a sign belongs to
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """`text` ends in its semicolon, unless it was longer than what is kept; `size` is that of all of it.
-
-    `groups` counts the outermost pairs of parentheses. `table` is that of COPY … FROM stdin, as it is written there,
-    and `columns` its list with the parentheses; the rows follow.
-    """
-
-    text: bytes
-    line: int
-    size: int
-    groups: int
-    table: bytes = b""
-    columns: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A piece of a COPY's rows; every line in it is a row, and lines end in LF alone. `line` is that of its start."""
-
-    data: bytes
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class RowsEnd:
-    """The \\. after them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A backslash outside of quotes, and what follows it in its line: psql would run it.
-
-    `inside`: it stands in the middle of a statement, or behind a COPY in the same line.
-    """
-
-    text: bytes
-    line: int
-    inside: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """A line's comment between statements, with its dashes."""
-
-    text: bytes
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The end of the text. `inside` says what was not finished there, "" when all was; `text` what there was of it."""
-
-    line: int
-    inside: str = ""
-    text: bytes = b""
-
-
-Event = Statement | Rows | RowsEnd | Command | Comment | End
 
 
 class _Unfinished(Exception):
     """The text ends inside of what the message says."""
 
 
-class Lexer:
-    """Iterate over it for the events; the last one is an End.
+class Lexer(Window):
+    """Iterate over it for the events; the last one is an End. `line` and `offset` are those behind the last event.
 
     `escapes` is what the server calls standard_conforming_strings = off: whoever sees it set tells us, between two
-    events. `offset` is how many bytes of the text the events so far cover.
+    events.
     """
 
     def __init__(self, chunks: Iterable[bytes], line: int = 1, keep: int = 0) -> None:
+        super().__init__(chunks, line)
         self.escapes = False
-        self.line = line
-        self._chunks = iter(chunks)
         self._keep = keep
-        self._data = b""
-        self._at = 0
-        self._before = 0  # bytes of the text in front of _data
         self._code_from = 0  # where in the text the last string or comment ended
         self._text: list[bytes] = []
         self._code: list[bytes] = []  # the same without strings and comments
         self._size = 0
-
-    @property
-    def offset(self) -> int:
-        return self._before + self._at
 
     def __iter__(self) -> Iterator[Event]:
         try:
@@ -221,8 +151,7 @@ class Lexer:
     def _finished(self, line: int, groups: int) -> Statement:
         text = b"".join(self._text)
         copy = _COPY.fullmatch(text) if text[:4].lower() == b"copy" else None
-        table, columns = (copy["table"], copy["columns"] or b"") if copy else (b"", b"")
-        return Statement(text, line, self._size, groups, table, columns)
+        return Statement(text, line, self._size, groups, copy["table"] if copy else b"")
 
     def _rows(self, copy: Statement) -> Iterator[Event]:
         match = _LINE_END.match(self._data, self._at)
@@ -348,7 +277,7 @@ class Lexer:
 
     def _in_word(self, at: int) -> bool:
         """Whether the dollar at `at` is part of a name: not behind a number, or a parameter such as $1."""
-        begin = max(0, at - _BACK, self._code_from - self._before)
+        begin = max(0, at - BACK, self._code_from - self._before)
         run = _RUN.search(self._data, begin, at)
         return run is not None and _NUMBERS.sub(b"", run[0], count=1) != b""
 
@@ -402,11 +331,6 @@ class Lexer:
             if not self._more():
                 return False
 
-    def _next(self, what: bytes) -> bool:
-        while len(self._data) - self._at < len(what) and self._more():
-            pass
-        return self._data.startswith(what, self._at)
-
     def _take(self, upto: int, *, code: bool = True) -> None:
         """Into the statement's text."""
         if self._keep == 0 or self._size < self._keep:
@@ -417,25 +341,6 @@ class Lexer:
         if not code:
             self._code_from = self.offset
 
-    def _pass(self, upto: int) -> bytes:
-        piece = self._data[self._at : upto]
-        self.line += piece.count(b"\n")
-        self._at = upto
-        return piece
-
     def _need(self, inside: str) -> None:
         if not self._more():
             raise _Unfinished(inside)
-
-    def _more(self) -> bool:
-        """Reads another chunk, and lets go of what has been passed, but for its last bytes."""
-        for chunk in self._chunks:
-            if chunk:
-                if b"\0" in chunk:
-                    raise Corrupt("it holds NUL bytes, which no text of SQL does", "take another backup: killick list")
-                gone = max(0, self._at - _BACK)
-                self._before += gone
-                self._data = self._data[gone:] + chunk
-                self._at -= gone
-                return True
-        return False

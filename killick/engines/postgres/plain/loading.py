@@ -15,7 +15,8 @@ from killick.engines.postgres.failures import statement_error
 from killick.engines.postgres.load import make_roles
 from killick.engines.postgres.plain import reading, statements, text
 from killick.engines.postgres.plain.choice import Choice
-from killick.engines.postgres.plain.lexer import Command, Comment, End, Event, Lexer, Rows, RowsEnd, Statement
+from killick.engines.postgres.plain.events import Command, Comment, End, Event, Rows, RowsEnd, Statement
+from killick.engines.postgres.plain.lexer import Lexer
 from killick.engines.postgres.plain.statements import Kind
 from killick.engines.postgres.session import Session, session
 from killick.errors import Corrupt, Refused, RestoreError, SourceError, Unreachable

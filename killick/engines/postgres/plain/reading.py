@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from killick.engines.postgres.plain import statements
-from killick.engines.postgres.plain.lexer import Command, Comment, End, Lexer, Rows, Statement
+from killick.engines.postgres.plain.events import Command, Comment, End, Rows, Statement
+from killick.engines.postgres.plain.lexer import Lexer
 from killick.engines.postgres.plain.statements import Kind, Words
 from killick.errors import Corrupt, Refused
 from killick.older.said import quoted
@@ -16,6 +17,7 @@ from killick.watch import Watch, unwatched
 _KEPT = 1 << 20
 _TAIL = 2048
 _WORDS = re.compile(rb"^(?:pg_dump(?:all)?|ERROR|FATAL):[^\r\n]*", re.MULTILINE)
+_SAID = re.compile(rb"(?:pg_dump(?:all)?|WARNING|NOTICE): ")
 _FAILED = re.compile(rb"error|fatal|could not|failed|aborted", re.IGNORECASE)
 _HARMLESS = re.compile(rb"\\(?:\.|(?:connect|encoding|restrict|unrestrict)(?:[ \t][^\\`]*)?)")
 _COMMAND = re.compile(rb"\\(?:[a-z]+|.)?")
@@ -223,14 +225,14 @@ class _Reader:
             section.tables.setdefault(key, 0)
 
     def _ended(self, end: End) -> None:
-        if self.complete and not _FAILED.search(end.text):
+        if self.complete and (not end.inside or (_SAID.match(end.text) and not _FAILED.search(end.text))):
             self.dump.said = quoted(end.text)
             return
         words = _WORDS.findall(self.tail)
         last = f"; at its end stands: {quoted(words[-1])}" if words else ""
         where = f"it ends inside {end.inside}, line {end.line:,}" if end.inside else f"its last line is {end.line:,}"
         if self.complete:
-            raise Corrupt(f"the dump ended with an error: {quoted(end.text)}", _BEFORE)
+            raise Corrupt(f"behind the end of the dump something begins that has no end of its own{last}", _BEFORE)
         marker = f"PostgreSQL database {'cluster ' if self.cluster else ''}dump complete"
         raise Corrupt(f'the dump is cut off: "{marker}" is missing, and {where}{last}', _BEFORE)
 

@@ -9,14 +9,14 @@ from functools import lru_cache
 from itertools import pairwise, takewhile
 
 from killick.engines.postgres import names
-from killick.engines.postgres.plain.lexer import Statement
+from killick.engines.postgres.plain.events import Statement
 
 Words = tuple[bytes, ...]
 """Bare words in capitals, everything else as it stands: names in their quotes, strings, single signs."""
 
 _READ = 1 << 16  # bytes of a statement that are looked into: what is longer is told by its beginning
 _WORD = re.compile(
-    rb"""--[^\r\n]*|/\*.*?\*/|"(?:[^"]|"")*"|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"""
+    rb"""--[^\r\n]*|/\*.*?\*/|"(?:[^"]|"")*+"|[eE]'(?:[^'\\]|\\.|'')*+'|'(?:[^']|'')*+'"""
     rb"""|(?P<dollar>\$\w*\$).*?(?P=dollar)|[A-Za-z_\x80-\xff][\w$\x80-\xff]*|\d+|\S""",
     re.DOTALL,
 )
@@ -86,6 +86,8 @@ def inserted(statement: Statement) -> tuple[Words, int] | None:
         return None
     before, values, _ = statement.text[:_READ].partition(b"VALUES")
     said = _words_again(before)
+    if len(said) < len(("INSERT", "INTO", "name")):
+        return None
     listed = b"(" in said  # of the columns
     return said[2:], max(1, statement.groups - listed) if values else 1
 
@@ -118,11 +120,15 @@ def _of_server(said: Words) -> bool:
             return what in _OF_THE_SERVER or what == b"SYSTEM"
         case [b"COMMENT", b"ON", what, *_]:
             return what in _OF_THE_SERVER
-        case [b"SECURITY", b"LABEL", *rest] if b"ON" in rest:
-            return rest[rest.index(b"ON") + 1] in _OF_THE_SERVER
-        case [b"GRANT" | b"REVOKE", *rest]:  # without ON it is membership in a role
-            return b"ON" not in rest or rest[rest.index(b"ON") + 1] in (b"DATABASE", b"TABLESPACE", b"PARAMETER")
+        case [b"SECURITY", b"LABEL", *_]:
+            return _behind(said, b"ON") in _OF_THE_SERVER
+        case [b"GRANT" | b"REVOKE", *_]:  # without ON it is membership in a role
+            return _behind(said, b"ON") in (b"", b"DATABASE", b"TABLESPACE", b"PARAMETER")
     return False
+
+
+def _behind(said: Words, word: bytes) -> bytes:
+    return said[said.index(word) + 1] if word in said[:-1] else b""
 
 
 def _given(said: Words) -> bool:
@@ -181,7 +187,7 @@ def name(word: bytes, encoding: str) -> str:
 
 def qualified(said: Words, path: str, encoding: str) -> str:
     """The key (names.key) of the table whose name `said` begins with; without a schema it is in `path`."""
-    if said[1:2] == (b".",):
+    if said[1:2] == (b".",) and len(said) > 2:
         return names.key(name(said[0], encoding), name(said[2], encoding))
     return names.key(path, name(said[0], encoding))
 
