@@ -22,6 +22,7 @@ from tests.contract.older import emptied, opened_file, run
 from tests.lab.mongod import Mongod
 
 NAME = "older"
+DOCUMENTS = bson.encode({"_id": 1}) + bson.encode({"_id": 2})
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +106,18 @@ def test_one_that_is_cut_is_refused_wherever_that_is(source: Source, way: str, t
             opened_file(tmp_path / "cut", tmp_path / f"cut-{n}")
 
 
+def test_a_stream_without_the_end_of_a_collection_is_refused(tmp_path: Path) -> None:
+    name = {"db": "shop", "collection": "boats"}
+    end = b"\xff" * 4
+    prelude = bson.encode({"version": "0.1"}) + bson.encode({**name, "metadata": "{}"}) + end
+    block = bson.encode({**name, "EOF": False}) + DOCUMENTS + end
+    (tmp_path / "made").write_bytes(stream.MAGIC + prelude + block + bson.encode({**name, "EOF": True}) + end)
+    assert opened_file(tmp_path / "made", tmp_path).contents.rows == 2
+    (tmp_path / "made").write_bytes(stream.MAGIC + prelude + block)
+    with pytest.raises(Corrupt, match=r"the documents of shop\.boats do not come to their end"):
+        opened_file(tmp_path / "made", tmp_path)
+
+
 def folder(root: Path, **files: bytes) -> Path:
     """A tar of these, in a folder `dump`."""
     for name, data in files.items():
@@ -114,9 +127,6 @@ def folder(root: Path, **files: bytes) -> Path:
     with tarfile.open(root / "made.tar.gz", "w:gz") as tar:
         tar.add(root / "dump", ".")
     return root / "made.tar.gz"
-
-
-DOCUMENTS = bson.encode({"_id": 1}) + bson.encode({"_id": 2})
 
 
 def test_what_an_old_mongodump_did_not_write_is_made_up_for(target: Source, tmp_path: Path) -> None:

@@ -484,6 +484,14 @@ def test_nothing_in_a_tar_lands_outside_of_the_folder(small: Database, tmp_path:
     assert not (tmp_path / "canary").exists() and not (tmp_path.parent / "canary").exists()
 
 
+def test_a_tar_that_is_cut_between_two_files_is_refused(small: Database, tmp_path: Path) -> None:
+    text = small.dump(tmp_path / "app.sql").read_bytes()
+    path = tar(tmp_path / "app.tar", **{"app.sql": text})
+    path.write_bytes(path.read_bytes()[: tarfile.BLOCKSIZE * (1 + -(-len(text) // tarfile.BLOCKSIZE))])
+    with pytest.raises(Corrupt, match="its end is missing"):
+        opened_file(path, tmp_path)
+
+
 def test_of_several_dumps_in_a_tar_none_is_taken(small: Database, tmp_path: Path) -> None:
     text = small.dump(tmp_path / "app.sql").read_bytes()
     with pytest.raises(Refused, match=r"one\.sql, two\.sql"):
