@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from killick.bring import Opened, open_archive
 from killick.catalog import Backup
 from killick.errors import Corrupt, NotFound
 from killick.manifest import Archive, Manifest
+from killick.older.opening import open_older
 from killick.session import Session
 from killick.stores import Store, Stored
 from killick.watch import Phases
@@ -31,9 +33,7 @@ class Brought:
         """Decodes into `folder`, which is scratch; the archive stays. `wanted`: the target's name, where an older
         archive holds several databases. Raises Corrupt, Refused, SettingsError."""
         if self.backup.older:
-            from killick.older.opening import open_older
-
-            return open_older(self.path, self.backup, folder, phases, wanted, keep=True)
+            return open_older(_another(self.path, folder), self.backup, folder, phases, wanted)
         return open_archive(self.path, self.manifest, folder, phases, self.session.settings.identity, keep=True)
 
     def forget(self) -> None:
@@ -68,6 +68,16 @@ def outline(store: Store, backup: Backup, kind: str = "") -> Manifest:
     if not backup.manifest:
         raise Corrupt(f"{backup.id} has no manifest", "killick list shows those that have one")
     return records.manifest(store, backup)
+
+
+def _another(path: Path, folder: Path) -> Path:
+    """A name for it in scratch, that may go while the archive stays; a copy where the cache is on another device."""
+    name = folder / "archive"
+    try:
+        name.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, name)
+    return name
 
 
 def _listed(store: Store, backup: Backup) -> Stored:

@@ -74,20 +74,22 @@ def fetch(id: str, output: str, source: str, at: str) -> None:
     """Download a backup, check, decrypt and decompress it.
 
     Gives one tar, as `lrzip -d` would. A folder that exists, or a path that ends in /, gets what is in the tar.
-    Nothing is written before size and SHA-256 were compared; a damaged one is refused with exit code 4.
+    Nothing is written before size and SHA-256 were compared; a damaged one is refused with exit code 4. An archive
+    that a script left comes out as it went in: SQL text, a dump, a tar.
 
     \b
     Examples:
       killick fetch latest -o backup.tar
       killick fetch 20261123T030000Z-db -o backup/
     """
+    from killick.older.names import unpacked
     from killick.session import begin
     from restore.fetch import fetch as bring
     from restore.listing import pick
 
     session = begin("project")
     backup = pick(session, id, source, at)
-    path = Path(output or f"{backup.id}.tar")
+    path = Path(output or (unpacked(backup.id) if backup.older else f"{backup.id}.tar"))
     into_folder = output.endswith("/") or os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises where we may not look
     click.echo(bring(session, backup, path, into_folder=into_folder))
 

@@ -9,7 +9,11 @@ from pathlib import Path
 from killick import bring, records
 from killick.catalog import Backup
 from killick.errors import Corrupt, NoSpace, Refused
+from killick.older.names import unpacked
+from killick.older.opening import check_older, decode_older, fetch_older
+from killick.older.trees import is_tar
 from killick.session import Session
+from killick.stream import chunks
 from killick.tar import unpack
 
 
@@ -18,12 +22,14 @@ def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) 
 
     Raises Refused where something is in the way or the manifest is of a later format, Corrupt, NoSpace.
     """
-    if not backup.manifest:
+    if not backup.manifest and not backup.older:
         raise Corrupt(f"{backup.id} has no manifest", "killick list shows those that have one")
     try:
         _refuse_taken(output, into_folder)
     except OSError as error:
         raise _unwritable(output, error) from None
+    if backup.older:
+        return _fetch_older(session, backup, output, into_folder)
     manifest = records.manifest(session.store, backup)
     part = output.with_name(f"{output.name}.part")
     with session.scratch.folder() as folder, session.phases(backup.source) as phases:
@@ -39,6 +45,32 @@ def fetch(session: Session, backup: Backup, output: Path, *, into_folder: bool) 
                     with part.open("wb") as file:
                         file.writelines(tar)
                     bring.agreed(_manifest_in(part, folder), manifest)
+            part.replace(output)
+        except OSError as error:
+            raise _unwritable(output, error) from None
+        finally:
+            _forget(part)
+    return output
+
+
+def _fetch_older(session: Session, backup: Backup, output: Path, into_folder: bool) -> Path:
+    """What a script packed, as it was: SQL text, a dump, a tar (into a folder: what is in the tar)."""
+    part = output.with_name(f"{output.name}.part")
+    with session.scratch.folder() as folder, session.phases(backup.source) as phases:
+        archive = fetch_older(session.store, backup, folder, phases)
+        inner, _ = decode_older(archive, backup, folder, phases)
+        try:
+            if into_folder:
+                part.mkdir(parents=True)
+            with inner.open("rb") as data:
+                if into_folder and is_tar(inner):
+                    unpack(chunks(data), part)
+                else:
+                    place = part / unpacked(backup.id) if into_folder else part
+                    place.touch(mode=0o600)
+                    with place.open("wb") as file:
+                        file.writelines(chunks(data))
+            check_older(inner, backup, folder, phases)
             part.replace(output)
         except OSError as error:
             raise _unwritable(output, error) from None

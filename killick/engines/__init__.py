@@ -7,6 +7,8 @@ and, where a dump can be told to be whole without a server,
     def inspect(folder: Path) -> None        reads all of what `dump` wrote; raises Corrupt
 and, where people call what is in a backup by other names than its keys in Contents,
     def parts(contents: Contents) -> Mapping[str, Iterable[str]]   what `load(only=…)` takes, each with its other names
+and, where dumps that others made can be taken up,
+    def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None
 and, where a dump can be written as a script,
     def script(folder: Path, only: Collection[str] | None, rows: bool) -> AbstractContextManager[Iterator[bytes]]
 Drivers are imported inside functions: `killick --help` and the sidecar's loop load none.
@@ -88,6 +90,20 @@ class Check:
 
 Notes = tuple[str, ...]
 """Sentences for a person about a load: roles that were made, settings that were left out."""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A dump that killick did not make, laid into a folder so that `load` takes it. Versions are "" where none is told.
+
+    `contents` names tables and counts rows, without checksums; `database` is the one that was dumped, if that is told.
+    """
+
+    contents: Contents
+    server_version: str = ""
+    client_version: str = ""
+    database: str = ""
+    notes: Notes = ()
 
 
 @runtime_checkable
@@ -255,3 +271,18 @@ def pick(engine: str, contents: Contents, typed: Iterable[str]) -> frozenset[str
 def _called(engine: str) -> list[ModuleType]:
     """The module with this name in manifests, or none."""
     return [module for module in set(modules().values()) if module.__name__.rpartition(".")[2] == engine]
+
+
+def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> tuple[str, Adopted] | None:
+    """The engine whose dump the file or folder `found` is, by its name in manifests; None where it is nobody's.
+
+    `found` may be moved into `folder`, which is as `dump` would have filled it then. Of several databases in it the
+    one called `wanted` is taken. Raises Corrupt where the dump is not whole, or is what a program said instead of one;
+    only after that Refused, for what must not be loaded.
+    """
+    for module in dict.fromkeys(modules().values()):
+        if hasattr(module, "adopt"):
+            adopted = module.adopt(found, folder, wanted, watch)
+            if adopted is not None:
+                return module.__name__.rpartition(".")[2], adopted
+    return None

@@ -97,6 +97,13 @@ def test_siblings_are_not_confused() -> None:
         ("by-hand.sql.gz", "2026-11-23T03:00:00Z"),
         ("before-12345678-upgrade.dump", "2026-11-23T03:00:00Z"),
         ("app.tgz", "2026-11-23T03:00:00Z"),
+        ("App.SQL.GZ", "2026-11-23T03:00:00Z"),
+        ("app-2024-01-16_03-00-00.sql.gz", "2024-01-16T02:00:00Z"),
+        ("app-2024-01-16T03:00:00Z.backup", "2024-01-16T03:00:00Z"),
+        ("app_202401160300.pgdump", "2024-01-16T02:00:00Z"),
+        ("app.sql.20240116.gz", "2024-01-15T23:00:00Z"),
+        ("20180914/app.archive.gz", "2018-09-13T22:00:00Z"),
+        ("app.1731294000.sql", "2026-11-23T03:00:00Z"),
     ],
 )
 def test_older_archives_are_listed_with_local_stamps(key: str, time: str) -> None:
@@ -105,7 +112,9 @@ def test_older_archives_are_listed_with_local_stamps(key: str, time: str) -> Non
     assert (backup.older, backup.manifest, backup.bytes, backup.archive) == (True, False, 100, f"app/{key}")
 
 
-@pytest.mark.parametrize("key", ["logs/app.20261106-020000.sql.lrz", "photo.jpg", "x.sql.exe", ".sql", "readme.json"])
+@pytest.mark.parametrize(
+    "key", ["logs/app.20261106-020000.sql.lrz", "x.log.tar.gz", "photo.jpg", "x.sql.exe", ".sql", ".a.sql.gz", "a.json"]
+)
 def test_what_is_no_older_archive(key: str) -> None:
     assert scan(f"app/{key}") == catalog.Catalog("app")
 

@@ -10,6 +10,7 @@ dumping.py     a dump; loading.py: a restore
 names.py       what lies beside a database is called; marks.py: how it is known
 beside.py      what lies there; copying.py: one collection; swap.py: what is there comes into use
 scripts.py     the scripts of a restore
+adopting.py    dumps that others made; stream.py: those that are one file, of mongodump --archive
 engine.py      the engine
 """
 
@@ -18,7 +19,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from killick.contents import Contents
-from killick.engines import Engine, Source
+from killick.engines import Adopted, Engine, Source
+from killick.watch import Watch
 
 SCHEMES = ("mongodb", "mongodb+srv")
 
@@ -39,3 +41,9 @@ def inspect(folder: Path) -> None:
 def parts(contents: Contents) -> dict[str, tuple[str, ...]]:
     """Collections, with their database's name and without."""
     return {key: (key.partition(".")[2],) for key in contents.tables}
+
+
+def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None:
+    from killick.engines.mongodb.adopting import adopt as taken
+
+    return taken(found, folder, wanted, watch)

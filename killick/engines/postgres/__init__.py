@@ -14,7 +14,8 @@ beside  swap  snapshot     what is in use is replaced, brought back, rewound
 listing     the entries of a dump and what they need; part: those of single tables
 masking     what is hidden in a copy
 demands     version and extensions that a dump needs; neutral: what a copy must not do
-facts  inventory  dump  live  target  load  plain  scripts  doctor     what the engine does, one file each
+adopting    dumps that others made; plain: those that are SQL text
+facts  inventory  dump  live  target  load  as_sql  scripts  doctor     what the engine does, one file each
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from functools import cached_property
 from pathlib import Path
 
 from killick.contents import Contents
-from killick.engines import Check, Engine, Facts, Notes, Source, Swapped
+from killick.engines import Adopted, Check, Engine, Facts, Notes, Source, Swapped
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.facts import MARK
+from killick.errors import SettingsError
 from killick.watch import Watch
 
 __all__ = ["MARK", "SCHEMES", "Postgres", "connect"]
@@ -74,6 +76,12 @@ class Postgres:
     def load(
         self, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Collection[str] | None = None
     ) -> Notes:
+        from killick.engines.postgres import plain
+
+        if plain.there(folder):
+            from killick.engines.postgres.plain.loading import load as load_text
+
+            return load_text(self.address, self.source, folder, contents, watch, only)
         from killick.engines.postgres.load import load
 
         source = self.source
@@ -149,14 +157,22 @@ def connect(source: Source) -> Engine:
 
 
 def inspect(folder: Path) -> None:
+    from killick.engines.postgres import plain
+
+    if plain.there(folder):
+        plain.inspect(folder)
+        return
     from killick.engines.postgres.whole import inspect
 
     inspect(folder)
 
 
 def script(folder: Path, only: Collection[str] | None, rows: bool) -> AbstractContextManager[Iterator[bytes]]:
-    from killick.engines.postgres.plain import text
+    from killick.engines.postgres import plain
+    from killick.engines.postgres.as_sql import text
 
+    if plain.there(folder):
+        raise SettingsError("the dump is SQL text as it is", "killick fetch gives it")
     return text(folder, only, rows)
 
 
@@ -166,3 +182,9 @@ def parts(contents: Contents) -> dict[str, tuple[str, ...]]:
 
     keys = {*contents.tables, *(above for table in contents.tables.values() for above in table.ancestors)}
     return {key: spellings(key) for key in keys}
+
+
+def adopt(found: Path, folder: Path, wanted: str, watch: Watch) -> Adopted | None:
+    from killick.engines.postgres.adopting import adopt as taken
+
+    return taken(found, folder, wanted, watch)

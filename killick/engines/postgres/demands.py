@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from killick.contents import Contents
 from killick.engines.postgres import commands, names
 from killick.engines.postgres.commands import Client
@@ -26,8 +28,8 @@ def image(contents: Contents) -> str:
     for extension, name in _IMAGES.items():
         if extension in contents.groups.get("extensions", {}):
             version = ".".join(versions.get(extension, "").split(".")[:2])
-            return name.format(major=major, version=version)
-    return f"postgres:{major}"
+            return name.format(major=major, version=version) if major and version else name.partition(":")[0]
+    return f"postgres:{major}" if major else "postgres"
 
 
 def client(version: int, contents: Contents) -> Client:
@@ -50,12 +52,12 @@ def client(version: int, contents: Contents) -> Client:
     return commands.client_for(version, max(by, here))
 
 
-def refuse_missing(listing: Listing, available: set[str], contents: Contents) -> None:
-    """Raises RestoreError when the dump makes extensions that are not `available`; none at all: we are not told.
+def refuse_missing(needed: Iterable[str], available: set[str], contents: Contents) -> None:
+    """Raises RestoreError when `needed` extensions are not `available`; none at all: we are not told.
 
     The reason is that of a restore which runs into it, so that a verification tells both alike.
     """
-    missing = sorted({name for name in extensions(listing).values() if name not in available}) if available else []
+    missing = sorted(set(needed) - available) if available else []
     if missing:
         cure = f"use the image that the source's service runs on: {image(contents)}, if nothing was added to it"
         if missing == [CRON]:

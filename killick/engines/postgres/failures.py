@@ -113,12 +113,24 @@ def restore_error(error: CommandFailed, *, masked: bool = False) -> RestoreError
     `masked`: values were hidden before they were sent, so they may be what breaks a constraint.
     """
     said = _sentences(error.stderr)
-    for failure in _FAILURES:
-        if re.search(failure.pattern, error.stderr):
-            cure = _MASKED if masked and failure.reason in _OF_VALUES else failure.cure
-            return RestoreError(f"{error.program}: {said}", cure, failure.reason)
+    if failure := _failure(error.stderr):
+        cure = _MASKED if masked and failure.reason in _OF_VALUES else failure.cure
+        return RestoreError(f"{error.program}: {said}", cure, failure.reason)
     how = f"was killed by signal {-error.status}" if error.status < 0 else f"ended with status {error.status}"
     return RestoreError(f"{error.program} {how}{': ' + said if said else ''}", "the target's log tells more")
+
+
+def statement_error(place: str, said: str) -> RestoreError:
+    """The same for a statement that the server refused; `said` is the first line of its answer."""
+    failure = _failure(said)
+    message = f"{place}: " + _CONTENT.sub(r"\1…", said)
+    if failure is None:
+        return RestoreError(message, "the target's log tells more")
+    return RestoreError(message, failure.cure, failure.reason)
+
+
+def _failure(said: str) -> _Failure | None:
+    return next((failure for failure in _FAILURES if re.search(failure.pattern, said)), None)
 
 
 def _sentences(stderr: str) -> str:

@@ -17,6 +17,7 @@ from killick.engines.postgres.session import DatabaseError, Session, session
 from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError
 from killick.masking import Mask
 from killick.masking.tables import resolve
+from killick.older.layers import head
 from killick.watch import Watch
 
 _CONFIGURATION = """
@@ -45,7 +46,8 @@ def load(
     Raises Refused, RestoreError and the SourceErrors; NotFound for a table of `only` that the dump has not;
     SettingsError for a rule of `mask` that cannot work.
     """
-    if not (folder / commands.FOLDER / "toc.dat").is_file():
+    dump = folder / commands.FOLDER
+    if not (dump.is_file() or (dump / "toc.dat").is_file()):
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
     mask = resolve(mask, contents) if mask is not None and rows else None
     client = demands.client(target.version(address), contents)
@@ -56,12 +58,12 @@ def load(
     if not owners:
         wanted, without = neutral.suited(wanted, available)
         notes += without
-    demands.refuse_missing(wanted, available, contents)
+    demands.refuse_missing(demands.extensions(wanted).values(), available, contents)
     address = target.writing(address)
     notes += target.prepare(address, contents)
     with session(address) as server:
         quiet = address.saying("-c lc_messages=C") if server.superuser else address
-        notes += _roles(server, owners, folder, contents, wanted)
+        notes += make_roles(server, owners, folder, contents, named=any(wanted.of("POLICY", "USER MAPPING")))
         absent = _absent_tablespaces(server, contents)
         flags = ["--no-owner", "--no-acl", "--no-subscriptions"] if not owners else []
         if absent:
@@ -81,7 +83,7 @@ def load(
             run(first, *flags, "--data-only")
         if not owners:
             notes += neutral.calm(server)
-        run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={jobs}")
+        run(rest, *flags, "--section=data", "--section=post-data", f"--jobs={1 if _in_tar(dump) else jobs}")
         if labels:
             notes += _labelled(run, labels, owners, flags)
         if triggers:
@@ -108,19 +110,28 @@ def _wanted(
     return found.listing, found.notes + (notes if objects != "0" else [])
 
 
-def _roles(server: Session, owners: bool, folder: Path, contents: Contents, wanted: Listing) -> list[str]:
-    """All of globals.sql; or, without owners, just those roles that policies and user mappings name."""
+def _in_tar(dump: Path) -> bool:
+    """Whether the dump is in pg_dump's tar format: only one worker can read that."""
+    return dump.is_file() and not head(dump, 5).startswith(b"PGDMP")
+
+
+def make_roles(server: Session, owners: bool, folder: Path, contents: Contents, *, named: bool = True) -> list[str]:
+    """All of globals.sql; or, without owners, just those roles that policies and user mappings name. Gives notes.
+
+    Without globals.sql, as in dumps that others made, roles are made as their names alone tell. `named`: something
+    that names roles comes along. Raises RestoreError.
+    """
     there = roles.existing(server)
-    if not owners:
-        named = contents.groups.get("required roles", {}) if any(wanted.of("POLICY", "USER MAPPING")) else {}
-        missing = sorted(named.keys() - there)
-        for role in missing:
-            _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
-        return [f"made the role {role}, without login: policies or user mappings name it" for role in missing]
     file = folder / roles.FILE
-    if file.is_file():
+    if owners and file.is_file():
         _as_cluster(server, file.read_text(encoding="utf-8"))
-    return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
+        return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
+    wanted = set(contents.roles) if owners else set(contents.groups.get("required roles", {}) if named else ())
+    why = "owners and grants" if owners else "policies or user mappings"
+    missing = sorted(wanted - there)
+    for role in missing:
+        _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
+    return [f"made the role {role}, without login: {why} name it" for role in missing]
 
 
 def _as_cluster(server: Session, statement: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from killick.engines.postgres import address as addresses
 from killick.engines.postgres.address import Address
 from killick.errors import AccessDenied, SourceError, Unreachable, Unsupported
+from killick.stream import CHUNK
 
 OLDEST = 12  # its catalogs know generated columns
 LOCK_WAIT = "30s"
@@ -65,13 +66,19 @@ class Session:
     def value(self, query: str) -> Any:
         return self.rows(query)[0][0]
 
-    def execute(self, statement: str) -> None:
+    def execute(self, statement: str | bytes) -> None:
         with translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(statement)
 
     def copy_out(self, statement: str, sink: Any) -> None:
         with translated(), self.connection.cursor() as cursor:
             cursor.copy_expert(statement, sink)
+
+    def copy_in(self, statement: bytes, source: Any) -> int:
+        """The rows that the server took. `source` is read, in pieces; an error that it raises comes out as ours."""
+        with translated(), self.connection.cursor() as cursor:
+            cursor.copy_expert(statement, source, CHUNK)
+            return int(cursor.rowcount)
 
     def pin(self, encoding: str = "") -> None:
         """`encoding` is what COPY writes; the database's own unless another is named, as pg_dump does it."""

@@ -27,7 +27,8 @@ def text(folder: Path, only: Collection[str] | None, rows: bool) -> Iterator[Ite
     Raises Corrupt, Unsupported without a pg_restore, NotFound for a table of `only` that the dump has not;
     RestoreError, also from the iteration, for a dump that is not whole.
     """
-    if not (folder / commands.FOLDER / "toc.dat").is_file():
+    dump = folder / commands.FOLDER
+    if not (dump.is_file() or (dump / "toc.dat").is_file()):
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
     client = commands.reader()
     try:

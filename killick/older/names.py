@@ -1,4 +1,4 @@
-"""Archives that shell scripts left over the years: what their keys tell. Pure. (What is inside: by content, elsewhere.)
+"""What the keys of older archives tell. Pure. (What is inside: by content, elsewhere.)
 
     <project>/202611/app.20261106-020000.sql.lrz        also flat, and in folders of a day
     <project>/202611/app-dump.20261102-040000.tar.lrz
@@ -21,11 +21,23 @@ from killick import layout
 SOURCE = "db"
 """The source that older archives are listed under: the scripts knew one database for each project."""
 
-_NAME = re.compile(r"[^/]+\.(?:sql|dump|tar|tgz|archive)(?:\.sql)?(?:\.(?:lrz|zst|gz|bz2|xz))?")
+_PACKED = r"lrz|zstd?|gz|bz2|xz|lzma|z"
+_NAME = re.compile(
+    r"[^/.][^/]*\.(?:"
+    r"(?:sql|psql|pgsql|dump|pgdump|pg_dump|backup|archive|mongodump|tar)(?:[-._]\d[-_\dT]*Z?)?"
+    rf"(?:\.(?:sql|tar|{_PACKED}))*"
+    r"|tgz|tbz2?|txz|tzst)",
+    re.IGNORECASE,
+)
+_LOG = re.compile(r"\.log\b", re.IGNORECASE)
+_PACKED_NAME = re.compile(rf"(?i:\.(?:{_PACKED}))+$")
 _EVIDENCE = re.compile(
     r"(?P<id>.+)\.evidence/(?P<when>\d{8}T\d{6}Z)-(?P<kind>[a-z]+)-(?P<result>[a-z]+)-(?P<level>\d)\.json"
 )
-_STAMP = re.compile(r"(?<!\d)(\d{8})(?:[-_T](\d{6}))?(?!\d)")
+_STAMP = re.compile(
+    r"(?<!\d)(?P<day>(?:19|20)\d\d(?P<dash>[-_.]?)\d\d(?P=dash)\d\d)"
+    r"(?:[-_T.]?(?P<time>\d\d(?P<colon>[-_:.]?)\d\d(?:(?P=colon)\d\d)?)(?P<utc>Z)?)?(?!\d)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +74,25 @@ def parse(project: str, key: str, zone: tzinfo) -> Older | None:
         )
         return Older(about.id, about.time, record)
     *folders, name = below.split("/")
-    if "logs" in folders or not _NAME.fullmatch(name):
+    if "logs" in folders or _LOG.search(name) or not _NAME.fullmatch(name):
         return None
-    return Older(below, moment(name, zone))
+    times = (moment(part, zone) for part in (name, *reversed(folders)))
+    return Older(below, next(filter(None, times), None))
 
 
 def moment(name: str, zone: tzinfo) -> datetime | None:
-    """The stamp in a file's name, read in `zone`; in UTC. A date alone is its midnight."""
+    """The stamp in a file's name, read in `zone` unless it ends in Z; in UTC. A date alone is its midnight."""
     for match in _STAMP.finditer(name):
+        day, time = (re.sub(r"\D", "", match[part] or "") for part in ("day", "time"))
         try:
-            local = datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=zone)
+            local = datetime.strptime(day + time.ljust(6, "0"), "%Y%m%d%H%M%S")
         except ValueError:  # eight digits that are no date
             continue
-        return local.astimezone(UTC)
+        return local.replace(tzinfo=UTC if match["utc"] else zone).astimezone(UTC)
     return None
+
+
+def unpacked(id: str) -> str:
+    """The name of what is in an archive: 202611/app.20261106-020000.sql.lrz → app.20261106-020000.sql."""
+    name = id.rpartition("/")[2]
+    return _PACKED_NAME.sub("", name) or name
