@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -590,6 +591,84 @@ def test_a_seed_that_is_not_there(project: Project, laptop: Postgres) -> None:
         assert "has no backups" in project.run("seed", expect=3, SEED="latest", RESTORE_URL=url).err
     finally:
         laptop.execute(f'DROP DATABASE "{name}"')
+
+
+# Archives of older scripts
+
+LEGACY = Path(__file__).parents[1] / "legacy/countable/backups"
+
+
+@pytest.fixture
+def site(project: Project, tmp_path: Path) -> Project:
+    """STORE and PROJECT are all the configuration; the store is a copy, since evidence is left beside."""
+    shutil.copytree(LEGACY, tmp_path / "countable")
+    project.environment |= {"STORE": f"file://{tmp_path}/countable", "PROJECT": "harbour"}
+    return project
+
+
+def test_what_older_scripts_left_is_listed_fetched_and_restored(site: Project, local: Local, tmp_path: Path) -> None:
+    listed = site.run("list", "--json").json
+    assert len(listed) == 6
+    assert {entry["manifest"] for entry in listed} == {False}
+    assert listed[0]["time"].startswith("2026-11-15T03:00:02")
+    cut = site.run("restore", "--yes", local.name, expect=4)
+    assert "lrzip" in cut.err or "decode" in cut.err
+    assert local.mine()
+
+    sound = listed[1]["id"]
+    site.run("fetch", sound, "-o", str(tmp_path / "harbour.sql"))
+    assert (tmp_path / "harbour.sql").read_text().count("COPY harbour.boat") == 1
+    done = site.run("restore", "--at", "2026-11-02", "--json", "--yes", local.name).json
+    assert (done["id"], done["undo"]) == (sound, "killick restore --undo")
+    boats = "SELECT count(*) FROM harbour.boat"
+    assert local.server.execute(boats, local.name) == [(300,)]
+    assert done["rows"] == 5514
+    verified = {entry["id"]: entry["verified"] for entry in site.run("list", "--json").json}
+    assert verified[sound]["level"] == 2
+    site.run("restore", sound, "--yes")  # out of the cache
+    site.run("restore", "--undo")
+    assert local.server.execute(boats, local.name) == [(300,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("blank", 5, "holds no table"),
+        ("lagoon", 4, "encrypted by lrzip"),
+    ],
+)
+def test_older_archives_that_replace_nothing(site: Project, local: Local, name: str, code: int, said: str) -> None:
+    assert said in site.run("restore", "--yes", local.name, expect=code, PROJECT=name).err
+    assert local.mine()
+    assert local.beside() == [""]
+
+
+def test_an_older_dump_that_would_go_elsewhere_goes_into_the_target(site: Project, local: Local) -> None:
+    """It says DROP DATABASE, CREATE DATABASE and connect, each of another database."""
+    dangerous = "202401/quay.20240116-030000.sql.lrz"
+    before = local.server.execute("SELECT datname FROM pg_database ORDER BY 1")
+    told = site.run("restore", dangerous, "--yes", local.name, PROJECT="quay").out
+    assert "✓" in told
+    assert local.server.execute("SELECT count(*) FROM harbour.boat", local.name) == [(300,)]
+    after = local.server.execute("SELECT datname FROM pg_database ORDER BY 1")
+    assert {name for (name,) in after} - {name for (name,) in before} == {f"{local.name}__old"}
+
+
+def test_an_older_dump_with_commands_is_refused(site: Project, local: Local, tmp_path: Path) -> None:
+    folder = tmp_path / "countable/evil"
+    folder.mkdir()
+    text = "--\n-- PostgreSQL database dump\n--\nSELECT 1;\n\\! touch {}\n-- PostgreSQL database dump complete\n"
+    (folder / "evil.20261101-030000.sql").write_text(text.format(tmp_path / "run"))
+    refused = site.run("restore", "--yes", local.name, expect=5, PROJECT="evil")
+    assert "line 5" in refused.err
+    assert not (tmp_path / "run").exists()
+    assert local.mine()
+
+
+def test_older_dumps_are_not_masked(site: Project, local: Local) -> None:
+    refused = site.run("restore", "--at", "2026-11-02", "--yes", local.name, expect=5, MASK="harbour.boat.name: name")
+    assert "plain SQL" in refused.err
+    assert local.mine()
 
 
 # Evidence, and the cache

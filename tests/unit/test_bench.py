@@ -1,12 +1,21 @@
 """What `script/bench` makes of its measurements: a target that was missed is told as missed."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from script.lib.bench_report import NAMES, Findings, Variant, drawing, page, targets
+from script.lib.bench_restore import Restores
 from script.lib.usage import MB, Failed, Usage, use
+
+
+def restores(**changed: float) -> Restores:
+    return Restores(
+        windows=[changed.get("window", 120.0)] * 3, undo=changed.get("undo", 0.4), reset=1.0, small=100 * MB,
+        masked=changed.get("masked", 90_000.0), older=Usage(30.0, 30.0),
+    )  # fmt: skip
 
 
 def findings(**changed: float) -> Findings:
@@ -18,7 +27,8 @@ def findings(**changed: float) -> Findings:
     sizes = {"raw": 300 * MB, "archive": 50 * MB, "older": 50 * MB, "pipe": 60 * MB}
     return Findings(
         rows=1000, rounds=1, usage=usage, dump_phase=10.5, sizes=sizes, variants={"a": variant, "b": variant},
-        older=Usage(500, 500), growth=growth, idle=30 * MB, confined="container", load=0.0, day="2026-11-23",
+        older=Usage(500, 500), restores=restores(), growth=growth, idle=30 * MB, confined="container", load=0.0,
+        day="2026-11-23",
     )  # fmt: skip
 
 
@@ -30,6 +40,14 @@ def test_a_backup_that_takes_longer_than_wanted_is_missed() -> None:
     assert missed(findings(help=0.1)) == []
     assert missed(findings(help=0.5)) == ["`killick --help`"]
     assert missed(findings(help=0.1, **{"backup off": 33.1})) == ["backup, `READ_BACK=off`, to dump + tar + codec"]
+
+
+def test_restores_that_take_longer_than_wanted_are_missed() -> None:
+    quick = findings(help=0.1)
+    assert missed(replace(quick, restores=restores(window=250.0)))[0].startswith("no connection possible")
+    assert missed(replace(quick, restores=restores(undo=1.5))) == ["undo"]
+    assert missed(replace(quick, restores=restores(masked=9_000.0)))[0].startswith("masking")
+    assert missed(findings(help=0.1, refresh=40.0)) == ["restore over a copy that is in use, to the same"]
 
 
 def test_the_page_has_every_case_and_names_the_drawing() -> None:
