@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from killick import process
-from killick.engines import Engine, Scripted
+from killick.engines import Engine, Equipped, Scripted
 from killick.errors import CommandFailed, RestoreError, SettingsError
 from killick.process import Command
 
@@ -27,7 +27,8 @@ class Hooks:
     def of(cls, folder: Path, source: str, engine: Engine) -> Hooks:
         """Those of `folder`, for every source, and of the folder in it that is named like the source.
 
-        By their names, whichever folder they are in. Raises SettingsError for a file that nothing here runs.
+        By their names, whichever folder they are in. Raises SettingsError for a file that nothing here runs, and
+        Unsupported where the program is missing that runs them.
         """
         found = [path for place in (folder, folder / source) for path in _files(place)]
         if odd := [path for path in found if path.suffix not in KNOWN]:
@@ -35,7 +36,10 @@ class Hooks:
                 f"{odd[0]} is not a script that a restore runs ({', '.join(KNOWN)})", "rename it, or move it elsewhere"
             )
         runs = (*engine.SCRIPTS, SHELL) if isinstance(engine, Scripted) else (SHELL,)
-        return cls(tuple(sorted((p for p in found if p.suffix in runs), key=lambda path: path.name)))
+        scripts = tuple(sorted((p for p in found if p.suffix in runs), key=lambda path: path.name))
+        if isinstance(engine, Equipped) and any(path.suffix != SHELL for path in scripts):
+            engine.equipped()
+        return cls(scripts)
 
     def run(self, engine: Engine, about: Mapping[str, str]) -> None:
         """`about` goes to shell scripts as KILLICK_…. Raises RestoreError; what ran before it stays in the copy."""

@@ -209,6 +209,14 @@ class Scripted(Protocol):
         """What a shell script needs to reach it: DATABASE_URL without a password, and the client's own variables."""
 
 
+@runtime_checkable
+class Equipped(Protocol):
+    """An engine's optional role: its scripts need a program of their own."""
+
+    def equipped(self) -> None:
+        """Raises Unsupported where it is not installed: to be asked before a restore begins."""
+
+
 def modules() -> dict[str, ModuleType]:
     """Every engine's module by its URL schemes."""
     return gather(__name__, __path__)

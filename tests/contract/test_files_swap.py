@@ -89,7 +89,6 @@ def test_all_that_a_folder_can_hold_comes_into_use_and_goes_and_comes_back(
     before = files(root).contents()
     place = files(root).beside("first", backup.rows)
     place.load(dump, 1, backup, unwatched)
-    place.settle()
     same(backup, place.contents(backup))
     same(before, files(root).contents())
     files(root).swap("first")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from killick.engines import Scripted, Source, connect
+from killick.engines import Equipped, Scripted, Source, connect
 from killick.engines.mongodb import scripts
 from killick.engines.mongodb.engine import Mongo
 from killick.errors import AccessDenied, RestoreError, Unreachable, Unsupported
@@ -48,6 +48,8 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
 def test_a_script_runs_inside_the_database(mongod: Mongod, app: Mongo, script: Callable[[str], Path]) -> None:
     assert isinstance(app, Scripted)
     assert app.SCRIPTS == (".js",)
+    assert isinstance(app, Equipped)
+    app.equipped()
     app.script(
         script("""
         print(db.getName());
@@ -88,6 +90,8 @@ def test_without_mongosh_it_is_told_before_anything_is_run(
     with pytest.raises(Unsupported, match="needs mongosh, which is not installed") as caught:
         app.script(script("db.people.drop()"))
     assert "image that has mongosh" in caught.value.hint
+    with pytest.raises(Unsupported, match="a script in JavaScript needs mongosh"):
+        app.equipped()
     with mongod.client() as client:
         assert client["scripted"]["people"].count_documents({}) == 1
 

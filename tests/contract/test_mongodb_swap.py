@@ -261,7 +261,13 @@ def test_a_whole_server_has_nothing_beside_it_and_can_be_cleared(standalone: Mon
         client["other"]["c"].insert_one({"_id": 1})
     whole = engine(standalone, "")
     contents = whole.dump(tmp_path, 2, unwatched)
-    for role in (lambda: whole.beside("first", 0), lambda: whole.swap("first"), whole.undo, whole.snapshot):
+    for role in (
+        lambda: whole.beside("first", 0),
+        lambda: whole.swap("first"),
+        whole.undo,
+        whole.snapshot,
+        whole.reset,
+    ):
         with pytest.raises(SettingsError, match="names no database") as caught:
             role()
         assert "--in-place" in caught.value.hint
@@ -274,6 +280,22 @@ def test_a_whole_server_has_nothing_beside_it_and_can_be_cleared(standalone: Mon
     same(contents, whole.contents())
     whole.clear("first", copy=False)
     assert not whole.facts().copy
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_an_empty_server_is_filled_as_of_one_moment(replica: Mongod, tmp_path: Path, copy: bool) -> None:
+    with replica.client() as client:
+        client["app"]["c"].insert_one({"_id": 1})
+        client["other"]["c"].insert_one({"_id": 1})
+    contents = engine(replica, "").dump(tmp_path, 2, unwatched)
+    emptied(replica)
+    whole = engine(replica, "")
+    place = whole.beside("first", 0)
+    assert whole.facts().copy  # before it holds any of it
+    assert place.load(tmp_path, 2, contents, unwatched) == ()
+    same(contents, place.contents(contents))
+    assert not whole.swap("first", copy=copy).kept
+    assert whole.facts().copy is copy
 
 
 def test_databases_that_are_not_killicks_stay(standalone: Mongod) -> None:

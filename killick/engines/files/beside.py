@@ -142,12 +142,13 @@ def reset(name: str, root: str) -> Notes:
         places.check(what)
     new = places.make("new", marks.Mark(place="new"))
     notes += clone(name, places.at("snapshot"), new)
-    os.sync()
     return notes + _swapped(places, "new", kept.copy, keep_empty=False).notes
 
 
 def _swapped(places: Places, what: str, copy: marks.Copy | None, *, keep_empty: bool) -> Swapped:
     root = places.root
+    if what == "new":
+        os.sync()  # all of it is on the disk before it is in use
     kept = swap(places, what, copy, keep_empty=keep_empty)
     notes = []
     if places.inside:

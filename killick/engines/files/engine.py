@@ -78,10 +78,6 @@ class Files:
             path, self.run = beside.place(self.root, origin, needed)
         return Files(replace(self.source, url=f"file://{quote(os.fsencode(path))}"))
 
-    def settle(self) -> None:
-        """All of it is on the disk."""
-        os.sync()
-
     def swap(self, origin: str, *, copy: bool = True) -> Swapped:
         """In one step, where the root can be renamed and the file system knows how to exchange two names."""
         with beside.allowed(self.root):

@@ -18,19 +18,20 @@ _TELLING = 1 << 20
 """Bytes of documents from which on their size on disk tells how well they compress."""
 
 
-def named(address: Address) -> Address:
+def refuse_whole(address: Address) -> None:
     """Raises SettingsError where the address names no database: a whole server has no place beside itself."""
     if not address.database:
         raise SettingsError(
             f"the URL of MongoDB at {address.host} names no database, and a whole server has nothing beside it",
             "name a database in the URL, or restore into an empty server, or --in-place",
         )
-    return address
 
 
 def rights(address: Address) -> str:
     """The cure where the user may not do what these functions ask for."""
     database = address.database
+    if not database:
+        return "give the user the role root"
     every = ", ".join([database, *(names.beside(database, what) for what in ("new", "old", "old2", "snapshot"))])
     return f"give the user readWrite and dbAdmin on {every} and killick, or the role root"
 
@@ -57,6 +58,24 @@ def place(server: Server, origin: str, needed: int) -> tuple[str, str]:
     run = secrets.token_hex(8)
     marks.put(new, "new", origin=origin, run=run)
     return new, run
+
+
+def whole(server: Server, origin: str) -> str:
+    """An empty server is its own place: nothing is in use. It bears the mark of a copy before it holds one.
+
+    Raises SettingsError where it is not empty.
+    """
+    if server.databases():
+        refuse_whole(server.address)
+    marks = Marks(server)
+    marks.put_copy(marks.copied(origin, copy=True))
+    return secrets.token_hex(8)
+
+
+def whole_filled(server: Server, origin: str, copy: bool) -> Swapped:
+    marks = Marks(server)
+    marks.put_copy(marks.copied(origin, copy))
+    return Swapped(kept=False)
 
 
 def replaced(server: Server, origin: str, run: str, copy: bool) -> Swapped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -85,49 +85,61 @@ class Mongo:
         )
 
     def beside(self, origin: str, needed: int) -> Mongo:
-        """The database app__new; SettingsError where the URL names none, since a server has nothing beside it."""
-        with self._roles() as server:
-            name, self.run = beside.place(server, origin, needed)
+        """The database app__new. Of a whole server, which has nothing beside it, itself, if it is empty.
+
+        Raises SettingsError where the URL names no database and the server holds some.
+        """
         found = copy(self)
+        with self._server() as server:
+            if not self.address.database:
+                self.run = beside.whole(server, origin)
+                return found
+            name, self.run = beside.place(server, origin, needed)
         found.address = replace(self.address, database=name)
         found.stands_for = self.address.database
         return found
 
-    def settle(self) -> None:
-        """Nothing: indexes are made by the load, and MongoDB plans its queries without statistics."""
-
     def swap(self, origin: str, *, copy: bool = True) -> Swapped:
         """Collection by collection: an application can see some that are new and some that are not."""
-        with self._roles() as server:
+        with self._server() as server:
+            if not self.address.database and self.run:
+                return beside.whole_filled(server, origin, copy)
+            beside.refuse_whole(self.address)
             return beside.replaced(server, origin, self.run, copy)
 
     def undo(self) -> Notes:
-        with self._roles() as server:
+        beside.refuse_whole(self.address)
+        with self._server() as server:
             return beside.undone(server)
 
     def sweep(self) -> Notes:
         """A swap that was interrupted before it exchanged anything is undone, and a later one finished."""
         if not self.address.database:
             return ()
-        with self._roles() as server:
+        with self._server() as server:
             return beside.sweep(server)
 
     def clear(self, origin: str, *, copy: bool = True) -> None:
         """Where the URL names no database, all are dropped, but the server's own."""
-        with reached(self.address, beside.rights(self.address)) as server:
+        with self._server() as server:
             beside.clear(server, origin, copy)
 
     def snapshot(self) -> Notes:
-        with self._roles() as server:
+        beside.refuse_whole(self.address)
+        with self._server() as server:
             return beside.snapshot(server)
 
     def reset(self) -> Notes:
-        with self._roles() as server:
+        beside.refuse_whole(self.address)
+        with self._server() as server:
             return beside.reset(server)
 
     def script(self, path: Path) -> None:
         """By mongosh, with `db` as this database. Raises Unsupported where mongosh is not installed."""
         scripts.run(self.address, path)
+
+    def equipped(self) -> None:
+        scripts.shell("a script in JavaScript")
 
     def environment(self) -> dict[str, str]:
         return scripts.environment(self.address)
@@ -135,10 +147,9 @@ class Mongo:
     def checks(self) -> list[Check]:
         return list(self._checked())
 
-    @contextmanager
-    def _roles(self) -> Iterator[Server]:
-        with reached(beside.named(self.address), beside.rights(self.address)) as server:
-            yield server
+    def _server(self) -> AbstractContextManager[Server]:
+        """With the cure for who may not replace anything."""
+        return reached(self.address, beside.rights(self.address))
 
     def _checked(self) -> Iterator[Check]:
         for name in ("mongodump", "mongorestore"):

@@ -76,7 +76,7 @@ def load(
         touched = oplog.read(log)
         notes.append(
             f"each collection is as of its own moment, from {touched.began} to {touched.moment}: the oplog is replayed "
-            "only where the whole dump goes in"
+            "only where the whole dump goes in, and under its own name"
         )
     return tuple(notes)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from killick.engines.mongodb.address import Address
 from killick.errors import AccessDenied, CommandFailed, KillickError, RestoreError, Unreachable, Unsupported
 from killick.process import Command, start
-from killick.programs import installed
+from killick.programs import Program, installed
 
 # mongosh takes a URL from argv alone, where everybody can read the password: so the script's `db` is opened by a line
 # of ours, which finds the URL in the environment.
@@ -17,17 +17,23 @@ _OPEN = "db = connect(process.env.KILLICK_URL).getSiblingDB(process.env.MONGO_DA
 _LONGEST = 4000  # bytes of what it says, from the start: an error that quotes documents is as long as they are
 
 
-def command(address: Address, path: Path, home: Path) -> Command:
-    """`home` is where mongosh writes its log and its history."""
+def shell(what: str) -> Program:
+    """Raises Unsupported where there is no mongosh for `what`."""
     found = installed("mongosh")
     if not found:
         raise Unsupported(
-            f"{path.name} needs mongosh, which is not installed",
+            f"{what} needs mongosh, which is not installed",
             "use an image that has mongosh, or name its folder in PROGRAMS; a .sh script may use what it likes",
         )
+    return found[0]
+
+
+def command(address: Address, path: Path, home: Path) -> Command:
+    """`home` is where mongosh writes its log and its history."""
+    program = shell(path.name)
     return Command(
-        (*(str(found[0].path), "--quiet", "--norc", "--nodb"), *("--eval", _OPEN, "--file", str(path.absolute()))),
-        env={**found[0].environment(), **environment(address), "KILLICK_URL": address.secret, "HOME": str(home)},
+        (*(str(program.path), "--quiet", "--norc", "--nodb"), *("--eval", _OPEN, "--file", str(path.absolute()))),
+        env={**program.environment(), **environment(address), "KILLICK_URL": address.secret, "HOME": str(home)},
     )
 
 
