@@ -292,7 +292,8 @@ class Lexer(Window):
         """Whether the quote at `at` belongs to E'…': not if the letter ends a longer word."""
         if self._data[at - 1 : at] not in (b"e", b"E"):
             return False
-        return not re.match(_WORD, self._data[max(0, at - 2) : at - 1])
+        before = max(0, at - 2, self._code_from - self._before)
+        return not re.match(_WORD, self._data[before : at - 1])
 
     def _in_body(self) -> bool:
         """Whether a semicolon here belongs to a body of SQL: CREATE FUNCTION … BEGIN ATOMIC …; …; END."""
