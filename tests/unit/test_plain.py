@@ -71,6 +71,7 @@ HIDDEN = {
     "behind a dollar quote behind a number": b"SELECT 1$$ ' $$ \\! id\n;",
     "behind a dollar quote behind another": b"SELECT $$x$$$$ ' $$ \\! id\n;",
     "behind a CR": b"\\. \r '\n\\! id\n",
+    "behind an escape string behind a dollar quote": b"SELECT $$x$$E'a\\'' \\! id\n;",
     "behind a comment": b"SELECT 1 -- '\n\\! id\n;",
     "behind a comment that ends in CR": b"-- x\r\\! id\n",
     "behind a block comment": b"SELECT 1 /* ' */ \\! id\n;",

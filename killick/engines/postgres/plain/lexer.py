@@ -19,7 +19,7 @@ _CODE = re.compile(rb"""['"$;()\\]|--?|/\*?""")
 _OPAQUE = (b"--", b"/*", b"'", b'"', b"$")
 _WORD = rb"[A-Za-z0-9_$\x80-\xff]"
 _RUN = re.compile(rb"%b*\Z" % _WORD)
-_NUMBERS = re.compile(rb"(?:\$?[0-9]+)*")
+_NO_LETTERS = b"$0123456789"
 _DOLLAR = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$")
 _DOLLAR_BEGUN = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\Z")
 _QUOTE, _QUOTE_OR_ESCAPE = re.compile(rb"'"), re.compile(rb"['\\]")
@@ -277,9 +277,7 @@ class Lexer(Window):
 
     def _in_word(self, at: int) -> bool:
         """Whether the dollar at `at` is part of a name: not behind a number, or a parameter such as $1."""
-        begin = max(0, at - BACK, self._code_from - self._before)
-        run = _RUN.search(self._data, begin, at)
-        return run is not None and _NUMBERS.sub(b"", run[0], count=1) != b""
+        return bool(self._run(at).strip(_NO_LETTERS))
 
     def _until(self, what: re.Pattern[bytes], inside: str, length: int = 1) -> None:
         """Takes all up to and with `what`, which is `length` bytes long."""
@@ -289,10 +287,16 @@ class Lexer(Window):
         self._take(match.end(), code=False)
 
     def _after_e(self, at: int) -> bool:
-        """Whether the quote at `at` belongs to E'…': not if the letter ends a longer word."""
+        """Whether the quote at `at` belongs to E'…': not if the letter ends a longer word, or a number."""
         if self._data[at - 1 : at] not in (b"e", b"E"):
             return False
-        return not re.match(_WORD, self._data[max(0, at - 2) : at - 1])
+        run = self._run(at - 1)
+        return not run.strip(_NO_LETTERS) and not run[-1:].isdigit()
+
+    def _run(self, at: int) -> bytes:
+        """The letters, digits and dollars in front of `at`, back to the last string or comment."""
+        match = _RUN.search(self._data, max(0, at - BACK, self._code_from - self._before), at)
+        return match[0] if match else b""
 
     def _in_body(self) -> bool:
         """Whether a semicolon here belongs to a body of SQL: CREATE FUNCTION … BEGIN ATOMIC …; …; END."""
