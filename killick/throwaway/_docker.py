@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -86,13 +87,13 @@ def told() -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        said = _line(error.explanation or error)
+        said = line(error.explanation or error)
         if error.status_code == 403:  # a proxy's; Docker has no rights of its own
             asked = f"{error.response.request.method} {urlsplit(error.response.request.url).path}"
             raise Unverifiable(f"Docker at {host()} refuses {asked}", f"allow it in the socket proxy; {_WHY}") from None
         raise Unverifiable(f"Docker at {host()} says: {said}", "look at the engine and its log") from None
     except (DockerException, RequestException) as error:
-        raise Unverifiable(f"Docker at {host()} does not answer: {_line(error)}", _WHY) from None
+        raise Unverifiable(f"Docker at {host()} does not answer: {line(error)}", _WHY) from None
 
 
 def remove(api: Any, name: str) -> None:
@@ -119,5 +120,6 @@ def _group(path: str) -> str:
         return "group_add: with the socket's group"
 
 
-def _line(said: object) -> str:
-    return " ".join(str(said).split())[:500]
+def line(said: object) -> str:
+    """As one line, without the tags of a proxy's page."""
+    return " ".join(re.sub(r"<[^<>]*>", " ", str(said)).split())[:500]

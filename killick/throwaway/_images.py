@@ -13,6 +13,7 @@ from typing import Any
 from killick.errors import Unverifiable
 from killick.manifest import Manifest
 from killick.programs import numbers
+from killick.throwaway import _docker
 
 _FLAVOURS = {
     "postgis": ("postgis/postgis:{major}-{version}", r"\d+\.\d+"),
@@ -96,7 +97,7 @@ def _pulled(api: Any, name: str) -> str:
     try:
         api.pull(repository, tag=tag or "latest")
     except APIError as error:
-        return " ".join(str(error.explanation or error).split())[:300]
+        return _docker.line(error.explanation or error)
     except RequestException as error:
         return type(error).__name__
     return ""

@@ -346,6 +346,17 @@ def test_a_proxy_that_refuses_says_what(scratch: Path, monkeypatch: pytest.Monke
     assert "allow it in the socket proxy" in caught.value.hint
 
 
+def test_a_proxy_that_does_not_let_images_be_pulled(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Nginx(PROXY) as proxy:
+        monkeypatch.setenv("DOCKER_HOST", proxy.environment()["DOCKER_HOST"])
+        with (
+            pytest.raises(Unverifiable, match="cannot be pulled: 403 Forbidden") as caught,
+            started(scratch, terms=Terms(images={"postgres": "registry.invalid/pg"})),
+        ):
+            pass
+    assert caught.value.reason == "no-image"
+
+
 def test_the_server_is_told_from_ours(scratch: Path) -> None:
     """The folder of the socket is ours alone: the password is not the only door."""
     with started(scratch) as copy:
