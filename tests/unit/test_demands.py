@@ -46,7 +46,9 @@ LISTED = Listing({1: Entry("EXTENSION", "- postgis "), 2: Entry("EXTENSION", "- 
 
 def test_missing_extensions_are_named_with_the_image() -> None:
     with pytest.raises(RestoreError, match=r'lacks the extensions "hstore", "postgis"') as caught:
-        demands.refuse_missing(demands.extensions(LISTED).values(), {"plpgsql"}, contents(postgis="3.4.2", hstore="1.8"))
+        demands.refuse_missing(
+            demands.extensions(LISTED).values(), {"plpgsql"}, contents(postgis="3.4.2", hstore="1.8")
+        )
     assert caught.value.reason == "missing-extension"
     assert "postgis/postgis:16-3.4" in caught.value.hint
     demands.refuse_missing(demands.extensions(LISTED).values(), {"plpgsql", "postgis", "hstore"}, contents())
