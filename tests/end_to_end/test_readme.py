@@ -33,7 +33,7 @@ def commands() -> list[str]:
 
 def test_nothing_is_left_out() -> None:
     """A block or a command that is added to the page needs a test here."""
-    assert set(README) == {"see", "build", "add", "up", "postgres", "mongodb"}
+    assert set(README) == {"see", "build", "add", "up", "local", "transcript", "laptop", "postgres", "mongodb"}
     assert set(BY_HAND) == {"check", "codecs", "decrypt", "roles", "list", "one-table", "to-sql", "files", "oplog"}
     assert {command.split()[1] for command in commands()} == set(EXPECTED)
 
@@ -168,6 +168,44 @@ def test_metrics_and_pages(composed: Run) -> None:
         "/": "my-shop: backups",
     }.items():
         assert expected in composed(f"docker compose exec sidecar python3 -c {shlex.quote(script)} {path}"), path
+
+
+def test_productions_data_on_a_developers_machine(composed: Run) -> None:
+    """Another machine: a database service of its own, new and empty, and the same store."""
+    composed("docker compose rm --stop --force --volumes db")
+    up, restore = README["local"].splitlines()
+    composed(up)
+    told = composed(restore)
+    assert shape(told) == shape(README["transcript"])
+    rows = "docker compose exec db psql -U shop -Atc 'SELECT sum(id) FROM orders'"
+    assert composed(rows) == "6\n"
+
+
+def test_in_one_line_from_anywhere(composed: Run) -> None:
+    """After the one above. README's line asks on a terminal before it replaces the copy."""
+    key, secret = (f"$(cat secrets/aws_{name})" for name in ("access_key_id", "secret_access_key"))
+    composed(
+        "docker compose exec db psql -U shop -c 'DELETE FROM orders'\n"
+        'printf "%s\\n" PROJECT=my-shop STORE=s3://my-backups AWS_ENDPOINT_URL=http://s3:8333'
+        f' "AWS_ACCESS_KEY_ID={key}" "AWS_SECRET_ACCESS_KEY={secret}"'
+        ' "RESTORE_URL=postgres://shop:$(cat secrets/db_password)@db/shop" >killick.env'
+    )
+    line = README["laptop"].replace("my-shop_default", "${COMPOSE_PROJECT_NAME}_default")
+    line = line.replace("-v killick:", "-v ${COMPOSE_PROJECT_NAME}_laptop:")
+    said = composed(f"echo y | script -qefc {shlex.quote(line.strip())} /dev/null")
+    assert "Replace shop at db?" in said
+    assert "to undo it: killick restore --undo" in said
+    assert composed("docker compose exec db psql -U shop -Atc 'SELECT sum(id) FROM orders'") == "6\n"
+    composed("docker volume rm ${COMPOSE_PROJECT_NAME}_laptop")
+
+
+def shape(text: str) -> list[str]:
+    """A transcript without what differs from run to run: stamps, figures, and the phases' seconds in brackets."""
+    plain = re.sub(r"\d{8}T\d{6}Z", "STAMP", text)
+    plain = re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", plain)
+    plain = re.sub(r"\d[\d.,]*\d|\d", "N", re.sub(r"\(download [^)]*\)", "(…)", plain))
+    plain = re.sub(r"\bN (h|min|s|d) old", "N old", re.sub(r"\bN (kB|MB|B)\b", "N bytes", plain))
+    return plain.strip().splitlines()
 
 
 def _secrets(folder: Path) -> None:
