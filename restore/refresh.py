@@ -7,6 +7,7 @@ from collections.abc import Collection
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -14,7 +15,7 @@ from killick import __version__, engines, layout, records
 from killick.bring import Opened, check_room
 from killick.catalog import Backup
 from killick.contents import Contents
-from killick.engines import Engine, Facts, Replaceable, Settling, connect
+from killick.engines import Demanding, Engine, Facts, Replaceable, Settling, connect
 from killick.errors import AccessDenied, KillickError, NoSpace, Refused, RestoreError, SettingsError, StoreError
 from killick.figures import age, size
 from killick.manifest import Manifest
@@ -74,6 +75,8 @@ class Refresh:
             self._only(self.manifest.contents)
         self._mask = self._masked(self.manifest.contents)
         self.engine = self._engine(self._mask)
+        if self.manifest.contents is not None:
+            self._refuse_unfit(self.manifest.contents)
         self.hooks = Hooks.of(session.settings.hooks, backup.source, self.engine)
         self.making = Plan.of(self._making())
         self.taking = Plan.of(self._taking())
@@ -213,6 +216,7 @@ class Refresh:
         opened = self._opened = _there(self._archive).open(folder, phases, self.target.name)
         _same_kind(opened.manifest, self.target)
         self._refuse_nothing(opened.contents)
+        self._refuse_unfit(opened.contents, opened.folder)
         self.notes += opened.manifest.warnings if self.backup.older else ()
         if self._mask is None:  # contents that were encrypted are known only now
             self._mask = self._masked(opened.manifest.contents)
@@ -289,6 +293,11 @@ class Refresh:
                 f"{self.backup.id} holds no table, and {self.target.url} is not empty",
                 "was the backup made of the right database? restore it into an empty one with --into",
             )
+
+    def _refuse_unfit(self, contents: Contents, folder: Path | None = None) -> None:
+        """Before anything is fetched, where the manifest tells. Single tables may need less: their load finds out."""
+        if isinstance(self.engine, Demanding) and not self.options.tables:
+            self.engine.refuse_unfit(contents, folder)
 
     def _masked(self, contents: Contents | None) -> Mask | None:
         """The rules for this backup: a copy only. Raises SettingsError, and Refused where what is asked cannot be."""

@@ -170,6 +170,14 @@ class Replaceable(Protocol):
 
 
 @runtime_checkable
+class Demanding(Protocol):
+    """An engine's optional role: it can tell that a backup will not go in, before anything of what is there goes."""
+
+    def refuse_unfit(self, contents: Contents, folder: Path | None = None) -> None:
+        """`folder` is the dump's, once it is there. Raises Unsupported, RestoreError, as `load` would."""
+
+
+@runtime_checkable
 class Settling(Protocol):
     """An engine's optional role: what was loaded is made ready for use, as ANALYZE does."""
 

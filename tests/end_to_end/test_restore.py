@@ -703,13 +703,27 @@ def test_an_older_server_than_the_dumps(project: Project, postgres18: Postgres, 
         old = project.run("restore", "--into", laptop.url(f"{name}_c"), expect=1, DATABASE_URL=source)
         assert "18" in old.err
         assert "postgres:18" in old.err
+        assert "download" not in old.err
+        mine = laptop.create(f"{name}_m")
+        laptop.execute("CREATE TABLE mine (x int)", f"{name}_m")
+        project.run(
+            "restore",
+            "--in-place",
+            "--into",
+            mine,
+            "--yes",
+            f"{name}_m",
+            expect=1,
+            DATABASE_URL=source,
+            RESTORE_URL=None,
+        )
+        assert laptop.execute("SELECT count(*) FROM mine", f"{name}_m") == [(0,)]
     finally:
         postgres18.execute(f'DROP DATABASE "{name}"')
+        laptop.execute(f'DROP DATABASE IF EXISTS "{name}_m"')
 
 
-def test_an_application_that_fails_the_restore(
-    project: Project, local: Local, tmp_path: Path, programs_path: str
-) -> None:
+def test_a_client_that_dies_midway(project: Project, local: Local, tmp_path: Path, programs_path: str) -> None:
     """pg_restore that dies leaves the old data in use, and nothing beside it."""
     folder = wrapper(
         tmp_path / "bin",

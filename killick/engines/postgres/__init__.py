@@ -97,6 +97,14 @@ class Postgres:
 
         return checks(self.address)
 
+    def refuse_unfit(self, contents: Contents, folder: Path | None = None) -> None:
+        from killick.engines.postgres import demands, plain, target
+
+        if folder is None or not plain.there(folder):  # text is suited to an older server as it is sent
+            demands.client(target.version(self.address), contents)
+        needed = contents.groups.get("extensions", {}).keys() - (set() if self.source.owners else {demands.CRON})
+        demands.refuse_missing(needed, target.extensions(self.address), contents)
+
     def beside(self, origin: str, needed: int) -> Engine:
         from killick.engines.postgres import marks
         from killick.engines.postgres.address import renamed
