@@ -131,6 +131,21 @@ def each_death(
     return seen
 
 
+def each_death_of_a_sweep(killer: Killer, prepare: Callable[[str], Scene], tidy: Callable[[], bool]) -> None:
+    """What lies beside stays known for killick's until it is gone."""
+    killed, after = True, 0
+    while killed:
+        scene = prepare("swap")
+        engine = connect(scene.source)
+        assert isinstance(engine, Replaceable)
+        killed = killer.dies(scene.source, "sweep", after=after)
+        engine.sweep()
+        assert tidy(), f"killed before change {after}: something is left that nobody knows"
+        assert holds(engine) == scene.old
+        after += 1
+    assert after > 1
+
+
 class MongoScenes:
     """A database with what can be renamed, what cannot, and what changes its kind."""
 
@@ -214,6 +229,10 @@ VERBS = pytest.mark.parametrize(
 @VERBS
 def test_a_mongodb_database(killer: Killer, mongo_scenes: MongoScenes, verb: str, step: int) -> None:
     assert each_death(killer, mongo_scenes, mongo_scenes.tidy, verb, step) == {"old", "new"}
+
+
+def test_a_mongodb_database_is_swept(killer: Killer, mongo_scenes: MongoScenes) -> None:
+    each_death_of_a_sweep(killer, mongo_scenes, mongo_scenes.tidy)
 
 
 def test_what_a_killed_run_had_asked_of_the_server_is_ended_too(
@@ -329,3 +348,9 @@ def test_a_folder_that_is_a_mount_point(killer: Killer, tmp_path: Path, verb: st
     with mounted(root):
         scenes = FileScenes(root)
         assert each_death(killer, scenes, scenes.tidy, verb, step) == {"old", "new"}
+
+
+def test_a_folder_is_swept(killer: Killer, tmp_path: Path) -> None:
+    (tmp_path / "uploads").mkdir()
+    scenes = FileScenes(tmp_path / "uploads")
+    each_death_of_a_sweep(killer, scenes, scenes.tidy)
