@@ -4,9 +4,9 @@ A folder that can be renamed changes places with the other at one moment; where 
 missing for the moment between two renames, and after a crash there the next run puts it back.
 
 A folder that cannot be renamed, being a volume's mount point, keeps its place, and what is at its top is exchanged
-entry by entry. A journal says which entry was whose; they are told by their inodes, and have their modes there, since a
-folder of ours is opened to be moved. A swap that was interrupted is
-finished by the next run, and one that meets an error goes back.
+entry by entry. A journal says which entry was whose: they are told by their inodes. It has their modes too, since a
+folder that we may not write in has to be opened to be moved. A swap that was interrupted is finished by the next run,
+and one that meets an error goes back.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _finish(places: Places) -> bool:
 
 
 def _sync_above(root: str) -> None:
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, PermissionError):  # a folder that we may write in and not read
         marks.synced(os.path.dirname(root))  # noqa: PTH120
 
 

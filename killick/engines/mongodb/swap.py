@@ -3,7 +3,6 @@
     staging     plain collections come into the database under names that nobody looks at, where one rename puts each
                 into place; what is in use is copied to where it is kept, and again where it was written to meanwhile
     switching   renames, then time series and views, which MongoDB cannot rename: they are dropped and made anew
-
     switched    what the last swap kept goes away, and what is left of the other database
 
 The journal (marks.py) says which. Interrupted while staging, a swap is undone: nothing of what is in use had changed.
