@@ -14,12 +14,13 @@ from killick.engines.postgres.failures import restore_error
 from killick.engines.postgres.listing import Listing
 from killick.engines.postgres.masking.rows import mask_rows
 from killick.engines.postgres.session import DatabaseError, Session, session
-from killick.errors import AccessDenied, CommandFailed, Corrupt, RestoreError, SourceError
+from killick.errors import AccessDenied, CommandFailed, Corrupt, Refused, RestoreError, SourceError
 from killick.masking import Mask
 from killick.masking.tables import resolve
 from killick.older.layers import head
 from killick.watch import Watch
 
+_PACKED = (".gz", ".lz4", ".zst")
 _CONFIGURATION = """
     SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"""
@@ -49,6 +50,11 @@ def load(
     dump = folder / commands.FOLDER
     if not (dump.is_file() or (dump / "toc.dat").is_file()):
         raise Corrupt(f"{folder / commands.FOLDER} holds no dump of Postgres", "was another engine's archive meant?")
+    if mask is not None and rows and not _rewritable(dump):
+        raise Refused(
+            "a dump in one file, or one that is packed, cannot be masked",
+            "restore it without MASK, where nobody else looks",
+        )
     mask = resolve(mask, contents) if mask is not None and rows else None
     client = demands.client(target.version(address), contents)
     available = target.extensions(address)
@@ -108,6 +114,11 @@ def _wanted(
     objects = contents.groups.get("large objects", {}).get("all", "0").partition(" ")[0]
     notes = [f"the {objects} large objects of the backup belong to no table: they were left out"]
     return found.listing, found.notes + (notes if objects != "0" else [])
+
+
+def _rewritable(dump: Path) -> bool:
+    """Whether the rows of each table lie in a file of their own, as they are."""
+    return dump.is_dir() and not any(path.suffix in _PACKED for path in dump.iterdir())
 
 
 def _in_tar(dump: Path) -> bool:

@@ -58,12 +58,12 @@ class Session:
     def superuser(self) -> bool:
         return bool(self.connection.get_parameter_status("is_superuser") == "on")
 
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
+    def rows(self, query: str | bytes) -> list[tuple[Any, ...]]:
         with translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(query)
             return list(cursor.fetchall())
 
-    def value(self, query: str) -> Any:
+    def value(self, query: str | bytes) -> Any:
         return self.rows(query)[0][0]
 
     def execute(self, statement: str | bytes) -> None:

@@ -376,6 +376,39 @@ def test_a_part_or_a_mask_is_refused_before_anything_is_made(small: Database, ta
     assert not target.there()
 
 
+def test_a_copy_holds_no_key_to_another_server(target: Target, tmp_path: Path) -> None:
+    text = [
+        "CREATE FOREIGN DATA WRAPPER w;",
+        "CREATE SERVER far FOREIGN DATA WRAPPER w OPTIONS (host 'elsewhere', password 'hush');",
+        "CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (\"user\" 'me', password 'hush');",
+        "CREATE FOREIGN TABLE public.theirs (a int) SERVER far;",
+        "CREATE VIEW public.between AS SELECT a FROM public.theirs;",
+        'CREATE MATERIALIZED VIEW public."it\'s far" AS SELECT a FROM public.between WITH NO DATA;',
+        "CREATE MATERIALIZED VIEW public.near AS SELECT 1 AS a WITH NO DATA;",
+        'REFRESH MATERIALIZED VIEW public."it\'s far";',
+        "REFRESH MATERIALIZED VIEW public.near;",
+    ]
+    notes = target.load(opened_file(made(tmp_path / "app.sql", *text), tmp_path))
+    assert target.value("SELECT srvoptions FROM pg_foreign_server") == ["host=elsewhere"]
+    assert target.rows("SELECT umoptions FROM pg_user_mappings") == [(["user=me"],)]
+    assert target.rows("TABLE near") == [(1,)]
+    assert sum("has no password" in note for note in notes) == 2
+    assert any(note.endswith('reads foreign tables: public."it\'s far"') for note in notes)
+
+
+def test_a_dump_in_one_file_cannot_be_masked(small: Database, target: Target, tmp_path: Path) -> None:
+    found = opened_file(small.dump(tmp_path / "app.dump", "--format=custom"), tmp_path)
+    with pytest.raises(Refused, match="masked"):
+        target.load(found, mask=Mask(()))
+    assert not target.there()
+    small.dump(tmp_path / "made", "--format=directory")
+    with tarfile.open(tmp_path / "app.tar", "w") as packed:
+        packed.add(tmp_path / "made", "made")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Refused, match="masked"):
+        target.load(opened_file(tmp_path / "app.tar", tmp_path / "folder"), mask=Mask(()))
+
+
 def test_the_schema_alone(small: Database, target: Target, tmp_path: Path) -> None:
     for flags in ((), ("--inserts",)):
         (tmp_path / "".join(flags)).mkdir(exist_ok=True)

@@ -37,17 +37,16 @@ _BLOCKS = re.compile(
     rb"[()]|(?<!%b)(?:begin|case|end)(?!%b)" % (_WORD, _WORD),
     re.IGNORECASE,
 )
-_NAME = rb"""(?:"(?:[^"]|"")++"|[A-Za-z_\x80-\xff]%b*+)""" % _WORD  # possessive: no text takes long to be refused
+NAME = rb"""(?:"(?:[^"]|"")++"|[A-Za-z_\x80-\xff]%b*+)""" % _WORD  # possessive: no text takes long to be refused
 _COPY = re.compile(
-    rb"copy\s+(?P<table>%b(?:\.%b)?)\s*+(?:\((?:[^\"()]|\"(?:[^\"]|\"\")*+\")*+\))?\s*+from\s+stdin\s*;"
-    % (_NAME, _NAME),
+    rb"copy\s+(?P<table>%b(?:\.%b)?)\s*+(?:\((?:[^\"()]|\"(?:[^\"]|\"\")*+\")*+\))?\s*+from\s+stdin\s*;" % (NAME, NAME),
     re.IGNORECASE,
 )
 # An INSERT as pg_dump writes it, at once: there may be millions. What it does not fit is read sign by sign.
 _TUPLE = rb"""\((?:[^'"$\\;()/-]++|(?<![eE])'[^']*+'|-(?!-))*+\)"""
 _INSERT = re.compile(
     rb"INSERT INTO (?:%b\.)?%b (?P<columns>\((?:[^\"'()\\$;/-]|\"(?:[^\"]|\"\")*+\")*+\) )?"
-    rb"(?:OVERRIDING SYSTEM VALUE )?VALUES\s*+%b(?P<more>(?:,\s*+%b)*+);(?=\n)" % (_NAME, _NAME, _TUPLE, _TUPLE)
+    rb"(?:OVERRIDING SYSTEM VALUE )?VALUES\s*+%b(?P<more>(?:,\s*+%b)*+);(?=\n)" % (NAME, NAME, _TUPLE, _TUPLE)
 )
 _TUPLES = re.compile(_TUPLE)
 _TOLD = 200  # bytes of a command or comment that are kept

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from killick.contents import Contents
 from killick.engines import Source
-from killick.engines.postgres import demands, names, target
+from killick.engines.postgres import demands, names, neutral, target
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.failures import statement_error
 from killick.engines.postgres.load import make_roles
 from killick.engines.postgres.plain import reading, statements, text
 from killick.engines.postgres.plain.choice import Choice
 from killick.engines.postgres.plain.events import Command, Comment, End, Event, Rows, RowsEnd, Statement
-from killick.engines.postgres.plain.lexer import Lexer
+from killick.engines.postgres.plain.lexer import NAME, Lexer
 from killick.engines.postgres.plain.statements import Kind
 from killick.engines.postgres.session import Session, session
 from killick.errors import Corrupt, Refused, RestoreError, SourceError, Unreachable
@@ -27,6 +27,15 @@ _BEGIN = """
     SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;
     SET client_min_messages = warning; SET xmloption = content; SET client_encoding = 'UTF8'; BEGIN"""
 _ENTRY = re.compile(rb"-- (?:Data for )?Name: (?P<name>.*?); Type: (?P<type>[^;]*)")
+_REFRESH = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(?:CONCURRENTLY\s+)?(?P<view>%b(?:\.%b)?)" % (NAME, NAME))
+# Whether a view reads a foreign table, through other views too.
+_FAR = b"""
+    WITH RECURSIVE read(oid) AS (
+        SELECT '%b'::pg_catalog.regclass::pg_catalog.oid
+        UNION SELECT d.refobjid FROM read JOIN pg_catalog.pg_rewrite r ON r.ev_class = read.oid
+            JOIN pg_catalog.pg_depend d ON d.objid = r.oid AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+                AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    ) SELECT EXISTS (SELECT FROM read JOIN pg_catalog.pg_class c ON c.oid = read.oid WHERE c.relkind::text = 'f')"""
 _TOGETHER = 1 << 18  # bytes of INSERTs that are sent at once: each by itself would wait for its answer
 _LOOK = "look at it first: killick fetch"
 
@@ -49,7 +58,13 @@ def load(
     with session(address) as server:
         notes += make_roles(server, source.owners, folder, contents)
         choice = _choice(server, source)
-        _Load(server, choice, contents, watch).run(Lexer(text.chunks(folder / text.FILE, part), part.line))
+        loading = _Load(server, choice, contents, watch)
+        loading.run(Lexer(text.chunks(folder / text.FILE, part), part.line))
+    if not source.owners:
+        with session(address) as server:  # another: the dump has set this one as it likes
+            notes += neutral.calm(server)
+    if loading.empty:
+        notes.append(f"left empty, since it reads foreign tables: {', '.join(loading.empty)}")
     watch(contents.rows, contents.rows, "rows")
     return (*notes, *choice.notes(contents))
 
@@ -65,6 +80,7 @@ class _Load:
         self.server, self.choice, self.contents, self.watch = server, choice, contents, watch
         self.entry = ""  # of pg_dump's list: what is being made
         self.rows = 0
+        self.empty: list[str] = []  # views that stay so
         self.inserts: list[tuple[Statement, int]] = []
         self.size = 0
 
@@ -104,8 +120,19 @@ class _Load:
         kind = self.choice.kind(said)
         if kind is Kind.FORBIDDEN:
             raise Refused(f"line {statement.line:,} of the dump holds {said[0].decode()}", _LOOK)
-        if self.choice.takes(kind, said):
+        if self.choice.takes(kind, said) and not self._far(statement):
             self._execute(statement.text, statement.line)
+
+    def _far(self, statement: Statement) -> bool:
+        """Whether it would fill a copy's view by asking production's neighbours."""
+        match = _REFRESH.match(statement.text)
+        if match is None or self.choice.owners:
+            return False
+        with self._explained(statement.line):
+            far = bool(self.server.value(_FAR % match["view"].replace(b"'", b"''")))
+        if far:
+            self.empty.append(match["view"].decode("utf-8", "replace"))
+        return far
 
     def _command(self, command: Command) -> None:
         """None is run; of those that pg_dump writes, one says something to the server."""
