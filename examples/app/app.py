@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 UPLOADS = Path(os.environ["UPLOADS"])
+ALREADY_INITIALIZED = 23
 
 SCHEMA = """
 CREATE TABLE customers (
@@ -54,7 +55,7 @@ def initiate() -> None:
     try:
         client.admin.command("replSetInitiate")
     except OperationFailure as error:
-        if error.code_name != "AlreadyInitialized":
+        if error.code != ALREADY_INITIALIZED:
             raise
     while not client.admin.command("hello")["isWritablePrimary"]:
         time.sleep(0.1)
