@@ -203,6 +203,16 @@ def test_killed_while_it_holds_the_lock(any_postgres: Postgres, verb: str) -> No
         assert whole(any_postgres, app) == 1
 
 
+def test_a_server_that_dies_right_after_has_it_in_use_though_it_commits_at_leisure() -> None:
+    settings = {"synchronous_commit": "off", "wal_writer_delay": "10s"}
+    with Postgres(16, settings=settings) as server, database(server) as app:
+        fill(server, app, 1)
+        made(server, app, 2).swap("origin")
+        server.stop(kill=True)
+        server.start()
+        assert whole(server, app) == 2 and databases(server, app) == ["", marks.OLD]
+
+
 def test_a_server_that_dies_meanwhile() -> None:
     with Postgres(16) as server, database(server) as app:
         fill(server, app, 1)

@@ -40,6 +40,11 @@ _LOCK = """EXISTS (
     AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND l.objid = {database}
     AND l.mode IN ('AccessExclusiveLock', 'ShareLock'))"""
 
+# What we say is done outlives a crash; a server that waits for its standbys too goes on doing so.
+_LASTING = """
+    SELECT pg_catalog.set_config('synchronous_commit', 'local', false)
+    WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -98,6 +103,7 @@ def _attempt(server: Session, address: Address, steps: Sequence[Step], limit: st
             send("SET client_connection_check_interval = '500ms'")
         send("SET default_transaction_read_only = off")
         send(f"SET statement_timeout = '{limit}'")
+        send(_LASTING)
         statements = [step.statement for step in steps]
         if len(steps) > 1:
             send("BEGIN")
