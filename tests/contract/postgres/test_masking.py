@@ -372,19 +372,19 @@ def test_columns_that_look_personal(shop: Backup) -> None:
 
 
 def test_a_latin1_database(pair: Pair, target: Postgres, tmp_path: Path) -> None:
-    pair.source.execute("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
+    pair.source.execute("CREATE DATABASE latin_masked TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'")
     statement = (
         "SET client_encoding = LATIN1; CREATE TABLE \"é\" AS SELECT 'Zoë'::text AS \"ü\", 'Zoë'::text AS note,"
         ' \'{"é": {"à": "plain", "ñ": "Zoë"}}\'::jsonb AS doc, ARRAY[\'Zoë\', \'ok\'] AS list;'
         ' ALTER TABLE "é" ADD UNIQUE ("ü")'
     )
-    script(pair.source, "latin", statement.encode("latin1"))
-    saved = backup(engine(pair.source, "latin"), tmp_path)
+    script(pair.source, "latin_masked", statement.encode("latin1"))
+    saved = backup(engine(pair.source, "latin_masked"), tmp_path)
     with pytest.raises(SettingsError, match="iso8859_1, which has not all characters of the constant"):
-        load(target, "latin", saved, '"é".note: constant 日本')
-    target.execute("DROP DATABASE latin")
-    load(target, "latin", saved, '"é"."ü": hash, "é".note: constant Ünknöwn, "é".doc.$."é"."à": null, é.list: hash')
-    ((hidden, note, doc, listed),) = target.execute('SELECT "ü", note, doc, list FROM "é"', "latin")
+        load(target, "latin_masked", saved, '"é".note: constant 日本')
+    target.execute("DROP DATABASE latin_masked")
+    load(target, "latin_masked", saved, '"é"."ü": hash, "é".note: constant Ünknöwn, "é".doc.$."é"."à": null, é.list: hash')
+    ((hidden, note, doc, listed),) = target.execute('SELECT "ü", note, doc, list FROM "é"', "latin_masked")
     keyed = Keyed(KEY)
     assert (hidden, note, listed) == (keyed.text("Zoë"), "Ünknöwn", [keyed.text("Zoë"), keyed.text("ok")])
     assert doc == {"é": {"à": None, "ñ": "Zoë"}}
