@@ -111,7 +111,7 @@ def counts() -> str:
         cursor.execute("SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM orders)")
         customers, orders = cursor.fetchone()
     events = mongo().shop.events.estimated_document_count()
-    uploads = sum(path.is_file() for path in UPLOADS.rglob("*"))
+    uploads = sum(path.is_file() for path in UPLOADS.rglob("*.bin"))
     return f"{customers} customers, {orders} orders, {events} events, {uploads} uploads\n"
 
 

@@ -383,7 +383,12 @@ def test_a_latin1_database(pair: Pair, target: Postgres, tmp_path: Path) -> None
     with pytest.raises(SettingsError, match="iso8859_1, which has not all characters of the constant"):
         load(target, "latin_masked", saved, '"é".note: constant 日本')
     target.execute("DROP DATABASE latin_masked")
-    load(target, "latin_masked", saved, '"é"."ü": hash, "é".note: constant Ünknöwn, "é".doc.$."é"."à": null, é.list: hash')
+    load(
+        target,
+        "latin_masked",
+        saved,
+        '"é"."ü": hash, "é".note: constant Ünknöwn, "é".doc.$."é"."à": null, é.list: hash',
+    )
     ((hidden, note, doc, listed),) = target.execute('SELECT "ü", note, doc, list FROM "é"', "latin_masked")
     keyed = Keyed(KEY)
     assert (hidden, note, listed) == (keyed.text("Zoë"), "Ünknöwn", [keyed.text("Zoë"), keyed.text("ok")])
