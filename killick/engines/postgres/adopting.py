@@ -50,4 +50,4 @@ def _for_pg_restore(found: Path, folder: Path, watch: Watch) -> Adopted:
     found.rename(folder / FOLDER)
     with whole.as_text(folder) as chunks:
         dump = read(chunks, watch=watch)
-    return adopting.adopted(dump, adopting.only(dump, ""), [])
+    return adopting.adopted(dump, adopting.only(dump, ""), folder, [])

@@ -129,20 +129,18 @@ def _in_tar(dump: Path) -> bool:
 def make_roles(server: Session, owners: bool, folder: Path, contents: Contents, *, named: bool = True) -> list[str]:
     """All of globals.sql; or, without owners, just those roles that policies and user mappings name. Gives notes.
 
-    Without globals.sql, as in dumps that others made, roles are made as their names alone tell. `named`: something
-    that names roles comes along. Raises RestoreError.
+    `named`: something that names roles comes along. Raises RestoreError.
     """
     there = roles.existing(server)
+    if not owners:
+        missing = sorted(set(contents.groups.get("required roles", {})) - there) if named else []
+        for role in missing:
+            _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
+        return [f"made the role {role}, without login: policies or user mappings name it" for role in missing]
     file = folder / roles.FILE
-    if owners and file.is_file():
+    if file.is_file():
         _as_cluster(server, file.read_text(encoding="utf-8"))
-        return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
-    wanted = set(contents.roles) if owners else set(contents.groups.get("required roles", {}) if named else ())
-    why = "owners and grants" if owners else "policies or user mappings"
-    missing = sorted(wanted - there)
-    for role in missing:
-        _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
-    return [f"made the role {role}, without login: {why} name it" for role in missing]
+    return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
 
 
 def _as_cluster(server: Session, statement: str) -> None:

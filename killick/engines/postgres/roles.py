@@ -108,6 +108,15 @@ def globals_sql(session: Session, oids: list[int]) -> str:
     return "\n".join(text) + "\n"
 
 
+def of_names(roles: Iterable[str]) -> str:
+    """The same where no more is known of roles than their names: they may not log in."""
+    text = ["-- The roles that this dump names, and nothing is told of."]
+    for role in roles:
+        there = f"SELECT FROM pg_catalog.pg_roles WHERE rolname = {names.literal(role)}"
+        text.append(_unless(there, [f"CREATE ROLE {names.sql(role)} NOLOGIN;"]))
+    return "\n".join(text) + "\n"
+
+
 def settings(session: Session) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Of ALTER DATABASE, {"work_mem": "64MB"}; of ALTER ROLE … IN DATABASE, {"app search_path": "…"}; and notes."""
     of_all: dict[str, str] = {}

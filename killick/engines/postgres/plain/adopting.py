@@ -6,6 +6,7 @@ from pathlib import Path
 
 from killick.contents import Contents, Table
 from killick.engines import Adopted
+from killick.engines.postgres import roles
 from killick.engines.postgres.plain import text
 from killick.engines.postgres.plain.reading import Dump, Section, read
 from killick.engines.postgres.plain.text import Part, Preamble
@@ -29,7 +30,7 @@ def adopt(found: Path, preamble: Preamble, folder: Path, wanted: str, watch: Wat
     found.rename(folder / text.FILE)
     Part(part.skip, part.terminal, section.begin, section.end, section.line).write(folder)
     notes = [*_about(preamble, section), *_of(dump, section)]
-    return adopted(dump, section, notes)
+    return adopted(dump, section, folder, notes)
 
 
 def only(dump: Dump, wanted: str) -> Section:
@@ -47,8 +48,8 @@ def only(dump: Dump, wanted: str) -> Section:
     )
 
 
-def adopted(dump: Dump, section: Section, notes: list[str]) -> Adopted:
-    """Raises Refused for rows without tables."""
+def adopted(dump: Dump, section: Section, folder: Path, notes: list[str]) -> Adopted:
+    """Writes the roles that it names beside the dump, as killick's own have them. Raises Refused for rows alone."""
     rows = sum(section.tables.values())
     if rows and not section.made and not section.extensions:
         raise Refused(
@@ -59,6 +60,8 @@ def adopted(dump: Dump, section: Section, notes: list[str]) -> Adopted:
         notes.append("the dump is whole, and there is no table in it")
     elif not rows:
         notes.append("there is no row in it: was it made with --schema-only?")
+    named = tuple(sorted(section.roles | section.required.keys()))
+    (folder / roles.FILE).write_text(roles.of_names(named), encoding="utf-8")
     contents = Contents(
         tables={key: Table(count) for key, count in sorted(section.tables.items())},
         groups={"extensions": dict(section.extensions), "required roles": dict(section.required)},
@@ -66,7 +69,7 @@ def adopted(dump: Dump, section: Section, notes: list[str]) -> Adopted:
             "versions": {"server": _major(dump.server_version), "client": _major(dump.client_version)},
             "tablespaces": {name: name for name in section.tablespaces},
         },
-        roles=tuple(sorted(section.roles | section.required.keys())),
+        roles=named,
         notes=tuple(notes),
     )
     return Adopted(contents, dump.server_version, dump.client_version, section.database, tuple(notes))
