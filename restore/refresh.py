@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from killick import __version__, engines, layout, records
+from killick import __version__, layout, records
 from killick.bring import Opened, check_room
 from killick.catalog import Backup
 from killick.contents import Contents
-from killick.engines import Demanding, Engine, Facts, Replaceable, Settling, connect
-from killick.errors import AccessDenied, KillickError, NoSpace, Refused, RestoreError, SettingsError, StoreError
+from killick.engines import Engine, Facts, Replaceable, Settling, connect
+from killick.errors import AccessDenied, KillickError, NoSpace, RestoreError, StoreError
 from killick.figures import age, size
 from killick.manifest import Manifest
-from killick.masking import ENGINE as MASKABLE
-from killick.masking import Mask, must_apply, personal, tables
+from killick.masking import Mask
 from killick.plan import Plan, Step, timed
 from killick.session import Session
 from killick.watch import Phases, Watch
 from restore.archives import Brought, bring
+from restore.conditions import Conditions, Options
 from restore.guards import Standing
 from restore.hooks import Hooks
 from restore.result import Result
@@ -37,21 +35,6 @@ LEVEL = 2
 _IN_PLACE = "--in-place does without the room for both, and without a way back"
 
 
-@dataclass(frozen=True)
-class Options:
-    """What of a backup is restored, and how. `tables` as a person types them; `adopt`: it is production from now on."""
-
-    tables: tuple[str, ...] = ()
-    rows: bool = True
-    in_place: bool = False
-    adopt: bool = False
-    require_mask: bool = False
-
-    @property
-    def whole(self) -> bool:
-        return self.rows and not self.tables
-
-
 class Refresh:
     """`making` brings the backup beside what is in use, `taking` takes it into use: no step of the first is seen by
     anybody. As a context it holds the target against a second restore, and removes what it left when it fails."""
@@ -62,6 +45,7 @@ class Refresh:
         """Changes nothing. Raises Refused, SettingsError, NotFound for a table."""
         self.session, self.backup, self.manifest, self.target = session, backup, manifest, target
         self.standing, self.options = standing, options
+        self.conditions = Conditions(backup, manifest.engine, target, standing, options)
         self.phases = Phases()
         self.notes: list[str] = []
         self.swapped = self.kept = False
@@ -69,14 +53,11 @@ class Refresh:
         self._opened: Opened | None = None
         self._beside: Engine | None = None
         self._stack = ExitStack()
-        _same_kind(self.manifest, target)
-        if self.manifest.contents is not None:
-            self._refuse_nothing(self.manifest.contents)
-            self._only(self.manifest.contents)
-        self._mask = self._masked(self.manifest.contents)
+        self.conditions.same_kind(manifest)
+        self._mask = self._masked(manifest.contents)
         self.engine = self._engine(self._mask)
-        if self.manifest.contents is not None:
-            self._refuse_unfit(self.manifest.contents)
+        if manifest.contents is not None:
+            self.conditions.hold(self.engine, manifest.contents)
         self.hooks = Hooks.of(session.settings.hooks, backup.source, self.engine)
         self.making = Plan.of(self._making())
         self.taking = Plan.of(self._taking())
@@ -85,8 +66,7 @@ class Refresh:
 
     @property
     def copy(self) -> bool:
-        """Whether it is a copy of production, and not production itself."""
-        return not self.options.adopt and self.standing is not Standing.PRODUCTION
+        return self.conditions.copy
 
     @property
     def beside(self) -> bool:
@@ -183,6 +163,8 @@ class Refresh:
                     self.engine.sweep()
         finally:
             self._stack.close()
+            if self._mask is not None and self._archive is not None:
+                self._archive.forget()  # nobody holds it any more: it goes at once, also after an error
 
     def make(self) -> None:
         with self.session.phases(self.backup.source) as phases:
@@ -214,19 +196,18 @@ class Refresh:
     def _open(self, phases: Phases) -> None:
         folder = self._stack.enter_context(self.session.scratch.folder())
         opened = self._opened = _there(self._archive).open(folder, phases, self.target.name)
-        _same_kind(opened.manifest, self.target)
-        self._refuse_nothing(opened.contents)
-        self._refuse_unfit(opened.contents, opened.folder)
+        self.conditions.same_kind(opened.manifest)
         self.notes += opened.manifest.warnings if self.backup.older else ()
         if self._mask is None:  # contents that were encrypted are known only now
-            self._mask = self._masked(opened.manifest.contents)
+            self._mask = self._masked(opened.contents)
             self.engine = self._engine(self._mask)
+        self.conditions.hold(self.engine, opened.contents, opened.folder)
 
     def _load(self, watch: Watch) -> None:
         opened = _there(self._opened)
         contents = opened.contents
         engine = self._place(opened)
-        only = self._only(contents)
+        only = self.conditions.only(contents)
         try:
             notes = engine.load(opened.folder, self.session.settings.jobs, contents, watch, only)
         except RestoreError as error:
@@ -237,8 +218,6 @@ class Refresh:
                 ) from None
             raise
         self.notes += notes
-        if self._mask is not None:
-            _there(self._archive).forget()
 
     def _place(self, opened: Opened) -> Engine:
         """Beside what is in use; where the role may make nothing there and nothing can be lost, right into it."""
@@ -250,7 +229,9 @@ class Refresh:
         except AccessDenied as error:
             if self.standing is not Standing.EMPTY:
                 raise
-            self.notes.append(f"it was restored right into {self.target.name}, not beside it: {error.message}")
+            self.notes.append(
+                f"it was restored right into {self.target.name}, without the mark of a copy: {error.message}"
+            )
             return self.engine
         return self._beside
 
@@ -280,43 +261,12 @@ class Refresh:
         self.swapped, self.kept = True, done.kept
         self.notes += done.notes
 
-    # What must hold
-
-    def _only(self, contents: Contents) -> Collection[str] | None:
-        """The keys that the names mean. Raises NotFound, SettingsError."""
-        return engines.pick(self.manifest.engine, contents, self.options.tables) if self.options.tables else None
-
-    def _refuse_nothing(self, contents: Contents) -> None:
-        """A whole dump of nothing never replaces a full database silently."""
-        if not contents.tables and self.standing not in (Standing.NEW, Standing.EMPTY):
-            raise Refused(
-                f"{self.backup.id} holds no table, and {self.target.url} is not empty",
-                "was the backup made of the right database? restore it into an empty one with --into",
-            )
-
-    def _refuse_unfit(self, contents: Contents, folder: Path | None = None) -> None:
-        """Before anything is fetched, where the manifest tells. Single tables may need less: their load finds out."""
-        if isinstance(self.engine, Demanding) and not self.options.tables:
-            self.engine.refuse_unfit(contents, folder)
+    # What was asked for
 
     def _masked(self, contents: Contents | None) -> Mask | None:
-        """The rules for this backup: a copy only. Raises SettingsError, and Refused where what is asked cannot be."""
-        given, required = self.session.settings.mask, self.options.require_mask
-        if not self.copy and required:
-            raise SettingsError("--require-mask is for copies, and this is production itself", "leave it out")
-        if not self.copy or not self.options.rows or (given is None and not required):
-            return None
-        kind = self.manifest.engine
-        if required or (kind == MASKABLE and given is not None):
-            must_apply(kind, script=self.backup.older)
-        elif kind != MASKABLE:
-            self.notes.append(f"MASK is for Postgres: this copy of {kind} is not masked")
-            return None
-        if contents is None:
-            return None
-        if required:
-            personal.require(contents, given)
-        return tables.resolve(given, contents) if given is not None else None
+        mask, note = self.conditions.masked(self.session.settings.mask, contents)
+        self.notes += [note] if note else []
+        return mask
 
     def _engine(self, mask: Mask | None) -> Engine:
         source = replace(self.target.source, owners=not self.copy, rows=self.options.rows, mask=mask)
@@ -336,15 +286,9 @@ class Refresh:
         }
         try:
             records.record(
-                self.session.store,
-                self.session.project,
-                self.backup.id,
-                datetime.now(UTC),
-                "refresh",
-                "passed",
-                LEVEL,
+                self.session.store, self.session.project, self.backup.id, datetime.now(UTC), "refresh", "passed", LEVEL,
                 data,
-            )
+            )  # fmt: skip
         except StoreError as error:
             self.notes.append(f"no evidence of this restore is kept beside the backup: {error.message}")
 
@@ -377,11 +321,3 @@ def _what(facts: Facts | None, standing: Standing) -> str:
         return "empty"
     sessions = f", {facts.sessions} sessions" if facts.sessions else ""
     return f"{standing.value}: {size(facts.bytes)}{sessions}"
-
-
-def _same_kind(manifest: Manifest, target: Target) -> None:
-    if manifest.engine != target.kind:
-        raise SettingsError(
-            f"{manifest.id} is a backup of {manifest.engine}, and {target.url} is something else",
-            "name a target of the same kind with --into",
-        )

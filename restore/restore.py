@@ -16,9 +16,10 @@ from killick.events import Swept, Warned
 from killick.find import run_of
 from killick.session import Session
 from restore.archives import outline
+from restore.conditions import Options
 from restore.guards import Consent, allow, identity, known, standing, unasked
 from restore.listing import pick
-from restore.refresh import Options, Refresh
+from restore.refresh import Refresh
 from restore.result import Result
 from restore.target import Target
 

@@ -70,8 +70,8 @@ def restore(
     from killick.session import begin
     from restore import local, script
     from restore import restore as work
+    from restore.conditions import Options
     from restore.guards import Consent
-    from restore.refresh import Options
 
     if into is not None and not into.strip():
         raise SettingsError("--into is empty: is the variable that it is given set?", "leave it out, or name a target")

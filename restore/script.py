@@ -10,7 +10,7 @@ from killick.masking import must_apply
 from killick.session import Session
 from restore import listing
 from restore.archives import bring, outline
-from restore.refresh import Options
+from restore.conditions import Options
 
 
 def to_sql(session: Session, id: str, source: str, at: str, options: Options) -> None:

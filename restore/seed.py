@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from killick.find import run_of
 from killick.session import Session
+from restore.conditions import Options
 from restore.guards import Consent, allow
-from restore.refresh import Options
 from restore.restore import execute, planned
 from restore.result import Result
 from restore.target import Target
