@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg2
 import pytest
 
+from tests.blocks import blocks
 from tests.kit import Project, wait_for, wrapper
+from tests.lab.pgbouncer import Pgbouncer
 from tests.lab.postgres import Postgres
 from tests.lab.s3 import S3
 
@@ -197,6 +200,26 @@ def test_production_is_refused_whatever_it_is_called(project: Project, postgres1
     assert postgres16.execute("SELECT count(*) FROM orders", database) == [(5000,)]
     for verb in ("snapshot", "reset"):
         assert "is the very database" in project.run(verb, expect=5).err
+
+
+def test_through_a_pool(project: Project, postgres16: Postgres, database: str, local: Local) -> None:
+    """Production is known behind it; a copy is made and put in place behind it, and its clients see it."""
+    project.back_up()
+    with Pgbouncer(postgres16) as pool:
+        refused = project.run("restore", "--into", pool.url(database), "--yes", database, expect=5)
+        assert "is the very database" in refused.err
+    with Pgbouncer(local.server) as pool:
+        client = psycopg2.connect(pool.url(local.name))
+        client.autocommit = True
+        with client.cursor() as cursor:
+            cursor.execute("SELECT what FROM mine")
+        project.run("restore", "--into", pool.url(local.name), "--yes", local.name)
+        assert local.tables() == {"customers", "orders"}
+        client.close()
+        with psycopg2.connect(pool.url(local.name)) as again, again.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM orders")
+            assert cursor.fetchone() == (5000,)
+        again.close()
 
 
 def test_a_clone_with_productions_identity_is_refused(project: Project, postgres16: Postgres, database: str) -> None:
@@ -414,6 +437,43 @@ def test_scripts_see_the_copy_before_anybody_else(project: Project, local: Local
     assert local.server.execute("SELECT DISTINCT note FROM customers", local.name) == [(f"{local.name}__new",)]
     assert "hooked" in local.tables()
     assert (tmp_path / "told").read_text().split() == ["2000", "db", id]
+
+
+NEUTRALISERS = {
+    "rails": (
+        "CREATE TABLE ar_internal_metadata (key text, value text);"
+        "INSERT INTO ar_internal_metadata VALUES ('environment', 'production'), ('schema_sha1', 'x')",
+        "SELECT count(*) FROM ar_internal_metadata WHERE value = 'production'",
+    ),
+    "django": (
+        "CREATE TABLE django_site (domain text, name text); CREATE TABLE django_session (session_key text);"
+        "INSERT INTO django_site VALUES ('shop.example.org', 'Shop'); INSERT INTO django_session VALUES ('s')",
+        "SELECT (SELECT count(*) FROM django_session) + (SELECT count(*) FROM django_site WHERE name = 'Shop')",
+    ),
+    "site-urls": (
+        "CREATE TABLE wp_options (option_name text, option_value text);"
+        "INSERT INTO wp_options SELECT o, 'https://shop.example.org' FROM unnest('{siteurl,home}'::text[]) o",
+        "SELECT count(*) FROM wp_options WHERE option_value LIKE 'https%'",
+    ),
+}
+
+
+def test_the_scripts_of_the_page(
+    project: Project, postgres16: Postgres, database: str, local: Local, tmp_path: Path
+) -> None:
+    """docs/restore.md shows them: as they stand there."""
+    page = blocks("docs/restore.md")
+    assert set(page) == set(NEUTRALISERS)
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name, (tables, _) in NEUTRALISERS.items():
+        postgres16.execute(tables, database)
+        (hooks / f"{name}.sql").write_text(page[name])
+    project.back_up()
+    project.run("restore", "--yes", local.name, RESTORE_HOOKS=str(hooks))
+    for name, (_, still) in NEUTRALISERS.items():
+        assert postgres16.execute(still, database) != [(0,)], name
+        assert local.server.execute(still, local.name) == [(0,)], name
 
 
 def test_a_script_that_fails_leaves_the_old_data_in_use(project: Project, local: Local, tmp_path: Path) -> None:
