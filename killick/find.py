@@ -87,7 +87,7 @@ def _by_name(catalog: Catalog, wanted: str, source: str) -> Backup:
 
 def _one_source(names: set[str]) -> None:
     if len(names) > 1:
-        raise SettingsError(f"several sources have such a backup: {', '.join(sorted(names))}", "name one of them")
+        raise SettingsError(f"several sources have such a backup: {', '.join(sorted(names))}", "name one with --source")
 
 
 def _nothing(catalog: Catalog, source: str, before: datetime | None) -> tuple[str, str]:

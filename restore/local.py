@@ -46,7 +46,9 @@ def reset(session: Session, source: str, into: str) -> Result:
 def _result(
     session: Session, target: Target, source: str, into: str, seconds: dict[str, float], notes: tuple[str, ...]
 ) -> Result:
-    return Result(None, target.url, dict(seconds), undo=undo_command(session, source, into), notes=notes)
+    return Result(
+        None, target.url, dict(seconds), undo=undo_command(session, source, target.url if into else ""), notes=notes
+    )
 
 
 def _source(session: Session, source: str, into: str) -> str:

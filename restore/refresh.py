@@ -69,6 +69,10 @@ class Refresh:
         return self.conditions.copy
 
     @property
+    def plan(self) -> Plan:
+        return Plan.of([*self.making.steps, *self.taking.steps])
+
+    @property
     def beside(self) -> bool:
         """Whether it is made beside what is there, and then swapped."""
         return isinstance(self.engine, Replaceable) and not self.options.in_place
@@ -130,7 +134,7 @@ class Refresh:
             + (f"; {amount(made)}" if made.contents else ""),
             f"  into     {self.target.url} ({_what(facts, self.standing)})",
         ]
-        lines += [f"  {line}" for line in Plan.of([*self.making.steps, *self.taking.steps]).lines()]
+        lines += [f"  {line}" for line in self.plan.lines()]
         return "\n".join([*lines, *(f"  ! {warning}" for warning in self.warnings())])
 
     def warnings(self) -> list[str]:

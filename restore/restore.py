@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -35,24 +36,59 @@ class Wanted:
     everything: bool = False
 
 
-def restore(
-    session: Session, wanted: Wanted, options: Options, given: Consent, *, dry_run: bool, quiet: bool = False
-) -> list[Result]:
-    """What became of each source; nothing after a dry run. `quiet`: what a person reads goes to stderr."""
-    catalog = session.catalog()
-    refreshes = planned(session, catalog, _chosen(session, catalog, wanted), options, wanted.into)
+@dataclass(frozen=True)
+class Foreseen:
+    """What a dry run tells of one source. `asks`: "" (nothing), "yes" or "name"; `refused`: why it would be."""
+
+    refresh: Refresh
+    asks: str = ""
+    refused: Refused | None = None
+
+    @classmethod
+    def of(cls, refresh: Refresh, given: Consent) -> Foreseen:
+        try:
+            return cls(refresh, allow(refresh.target, refresh.standing, given))
+        except Refused as error:
+            return cls(refresh, refused=error)
+
+    def to_json(self) -> dict[str, Any]:
+        plan = self.refresh.plan
+        return {
+            "id": self.refresh.backup.id, "into": self.refresh.target.url,
+            "steps": [{"name": step.name, "does": step.says} for step in plan.steps],
+            "asks": self.asks, "refused": self.refused.message if self.refused else None,
+        }  # fmt: skip
+
+    def text(self) -> str:
+        if self.refused:
+            end = f"✗ it would be refused: {self.refused.message}\n    {self.refused.hint}"
+        else:
+            asked = {"": "nothing would be asked", "yes": "it would ask whether to go on"}
+            end = asked.get(self.asks, f"the name {self.refresh.target.name} would have to be typed")
+        return f"{self.refresh.text()}\n  {end}"
+
+
+def foresee(session: Session, wanted: Wanted, options: Options, given: Consent) -> list[Foreseen]:
+    """What `restore` would do; it changes nothing."""
+    return [Foreseen.of(refresh, given) for refresh in _wanted(session, wanted, options)]
+
+
+def restore(session: Session, wanted: Wanted, options: Options, given: Consent, *, quiet: bool = False) -> list[Result]:
+    """What became of each source. `quiet`: what a person reads goes to stderr."""
+    refreshes = _wanted(session, wanted, options)
     for refresh in refreshes:
         click.echo(refresh.text(), err=quiet)
-        if dry_run:
-            _foretell(refresh, given, quiet)
-    if dry_run:
-        return []
     for refresh in refreshes:
         _agree(refresh, given)
-    results = execute(session, refreshes, wanted.into)
+    results = execute(session, refreshes, named=bool(wanted.into))
     for result in results:
         click.echo(result.text(f"{result.id} is in {result.into}"), err=quiet)
     return results
+
+
+def _wanted(session: Session, wanted: Wanted, options: Options) -> list[Refresh]:
+    catalog = session.catalog()
+    return planned(session, catalog, _chosen(session, catalog, wanted), options, wanted.into)
 
 
 def _chosen(session: Session, catalog: Catalog, wanted: Wanted) -> list[Backup]:
@@ -85,8 +121,11 @@ def planned(
     return found
 
 
-def execute(session: Session, refreshes: Sequence[Refresh], into: str = "") -> list[Result]:
-    """All are made before the first is taken into use: when one cannot be made, nothing of any has changed."""
+def execute(session: Session, refreshes: Sequence[Refresh], *, named: bool = False) -> list[Result]:
+    """All are made before the first is taken into use: when one cannot be made, nothing of any has changed.
+
+    `named`: the target was named by --into, so undo has to name it too.
+    """
     for name in session.scratch.sweep():
         session.tell(Swept(session.project, "", f"the scratch folder {name}"))
     with ExitStack() as stack:
@@ -95,34 +134,28 @@ def execute(session: Session, refreshes: Sequence[Refresh], into: str = "") -> l
         for refresh in refreshes:
             refresh.make()
         taken: list[Refresh] = []
+
+        def back(refresh: Refresh) -> str:
+            return undo_command(session, refresh.backup.source, refresh.target.url if named else "")
+
         for refresh in refreshes:
             try:
                 refresh.take()
             except KillickError:
                 for each in taken:
-                    said = f"it is in use already; to undo it: {undo_command(session, each.backup.source, into)}"
+                    said = f"it is in use already; to undo it: {back(each)}"
                     session.tell(Warned(session.project, each.backup.source, said))
                 raise
             taken.append(refresh)
-        return [refresh.finish(undo_command(session, refresh.backup.source, into)) for refresh in refreshes]
+        return [refresh.finish(back(refresh)) for refresh in refreshes]
 
 
 def undo_command(session: Session, source: str, into: str) -> str:
-    """As short as it can be."""
+    """As short as it can be. `into` is a target's own URL, which holds no password, or ""."""
     words = ["killick", "restore", "--undo"]
     if len(session.settings.sources) > 1 and not into:
         words += ["--source", source]
     return shlex.join([*words, *(["--into", into] if into else [])])
-
-
-def _foretell(refresh: Refresh, given: Consent, quiet: bool) -> None:
-    try:
-        wanted = allow(refresh.target, refresh.standing, given)
-    except Refused as error:
-        click.echo(f"  ✗ it would be refused: {error.message}\n    {error.hint}", err=quiet)
-    else:
-        asked = {"": "nothing would be asked", "yes": "it would ask whether to go on"}
-        click.echo(f"  {asked.get(wanted, f'the name {refresh.target.name} would have to be typed')}", err=quiet)
 
 
 def _agree(refresh: Refresh, given: Consent) -> None:

@@ -84,9 +84,15 @@ def restore(
         script.to_sql(session, id, source, at, options)
     else:
         wanted = work.Wanted(id, source, at, into or "", everything)
-        done = work.restore(session, wanted, options, Consent(yes, production), dry_run=dry_run, quiet=as_json)
-        if as_json and done is not None:
-            documents = [each.to_json() for each in done]
+        given = Consent(yes, production)
+        if dry_run:
+            foreseen = work.foresee(session, wanted, options, given)
+            if not as_json:
+                click.echo("\n".join(each.text() for each in foreseen))
+            documents = [each.to_json() for each in foreseen]
+        else:
+            documents = [each.to_json() for each in work.restore(session, wanted, options, given, quiet=as_json)]
+        if as_json:
             click.echo(json.dumps(documents if everything else documents[0], ensure_ascii=False, indent=1))
 
 

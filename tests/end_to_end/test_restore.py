@@ -100,6 +100,15 @@ def test_a_copy_is_refreshed_by_a_word_and_never_backed_up(project: Project, loc
     assert "is a copy" in refused.err
 
 
+def test_a_password_in_into_is_never_shown(project: Project, local: Local) -> None:
+    project.back_up()
+    done = project.run("restore", "--json", "--into", local.url, "--yes", local.name)
+    assert done.json["undo"].startswith("killick restore --undo --into postgres")
+    told = project.run("restore", "--into", local.url, "--yes")
+    undone = project.run("restore", "--undo", "--json", "--into", local.url)
+    assert local.server.password not in "".join(ran.out + ran.err for ran in (done, told, undone))
+
+
 def test_another_name_than_the_targets(project: Project, local: Local) -> None:
     project.back_up()
     assert f"the target is {local.name}" in project.run("restore", "--yes", "shop", expect=5).err
@@ -113,6 +122,10 @@ def test_a_dry_run_shows_the_plan_and_what_would_be_asked(project: Project, loca
         assert step in told
     assert f"the name {local.name} would have to be typed" in told
     assert "it would be refused" in project.run("restore", "--dry-run", RESTORE_URL=None).out
+    document = project.run("restore", "--dry-run", "--json").json
+    assert [step["name"] for step in document["steps"]] == ["download", "decode", "restore", "analyze", "swap"]
+    assert (document["asks"], document["refused"]) == ("name", None)
+    assert "is the very database" in project.run("restore", "--dry-run", "--json", RESTORE_URL=None).json["refused"]
     assert local.mine()
     assert local.beside() == [""]
 
