@@ -62,7 +62,9 @@ def psql(postgres16: Postgres) -> Iterator[Psql]:
     postgres16.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(TEXTS)
 def test_psql_runs_nothing_that_is_not_seen(psql: Psql, text: bytes) -> None:
     """Up to the first command: what is behind it depends on what that one does."""
