@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from killick.codecs import CODECS, Choice, decode_command, encode_command
-from killick.limits import limits
 from script.lib.project import ROOT, Project
 from script.lib.usage import Usage, use
 
@@ -17,15 +16,10 @@ JOBS = len(os.sched_getaffinity(0))
 KILLICK = ROOT / ".venv/bin/killick"
 LRZIP = Choice.of("lrzip")
 DUMP = "dump.tar"
-MEMORY = max(4, limits().memory // (100 << 20))  # in lrzip's unit
 VARIANTS = {
     "lrzip, as it comes (lzma, -L7)": (),
     "lrzip -b -L3": ("-b", "-L3"),
-    "lrzip -b -L3, a quarter of memory": ("-b", "-L3", f"-w{MEMORY // 4}"),
     "lrzip -b -L3 -w1": ("-b", "-L3", "-w1"),
-    "lrzip -b -L4 -w1": ("-b", "-L4", "-w1"),
-    "lrzip -b -L5 -w1": ("-b", "-L5", "-w1"),
-    "lrzip -b -L6 -w1": ("-b", "-L6", "-w1"),
     "lrzip -g -L3 -w1": ("-g", "-L3", "-w1"),
 }
 
