@@ -311,7 +311,7 @@ def amount(manifest: Manifest) -> str:
     contents = manifest.contents or Contents()
     if manifest.engine == "files":
         return f"{len(contents.tables):,} files, {size(contents.rows)}"
-    return f"{contents.rows:,} rows"
+    return f"{contents.rows:,} {'documents' if manifest.engine == 'mongodb' else 'rows'}"
 
 
 def _of_part(options: Options) -> str:
