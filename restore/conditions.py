@@ -17,6 +17,8 @@ from killick.masking import Mask, must_apply, personal, tables
 from restore.guards import Standing
 from restore.target import Target
 
+FILES = "files"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -47,6 +49,11 @@ class Conditions:
     def copy(self) -> bool:
         """Whether it is a copy of production, and not production itself."""
         return not self.options.adopt and self.standing is not Standing.PRODUCTION
+
+    @property
+    def marked(self) -> bool:
+        """Whether it bears the mark of a copy. A folder's is a file in it: only where a source could back it up."""
+        return self.copy and (self.kind != FILES or self.target.own)
 
     def same_kind(self, manifest: Manifest) -> None:
         if manifest.engine != self.target.kind:

@@ -245,7 +245,7 @@ class Refresh:
 
     def _clear(self, _watch: Watch) -> None:
         if isinstance(self.engine, Replaceable):
-            self.engine.clear(self.backup.id, copy=self.copy)
+            self.engine.clear(self.backup.id, copy=self.conditions.marked)
 
     def _run_hooks(self, _watch: Watch) -> None:
         about = {
@@ -261,7 +261,7 @@ class Refresh:
     def _swap(self, _watch: Watch) -> None:
         if self._beside is None or not isinstance(self.engine, Replaceable):
             return
-        done = self.engine.swap(self.backup.id, copy=self.copy)
+        done = self.engine.swap(self.backup.id, copy=self.conditions.marked)
         self.swapped, self.kept = True, done.kept
         self.notes += done.notes
 

@@ -13,12 +13,16 @@ from killick.settings import Settings, target
 
 @dataclass(frozen=True)
 class Target:
-    """`facts` is what it is now, None where it is not there yet. `server` is its cluster's identity, "" if unknown."""
+    """`facts` is what it is now, None where it is not there yet. `server` is its cluster's identity, "" if unknown.
+
+    `own`: the settings name it; else it was named by --into alone, and nothing backs it up.
+    """
 
     source: Source
     engine: Engine
     facts: Facts | None
     server: str = ""
+    own: bool = True
 
     @classmethod
     def of(cls, settings: Settings, source: str, into: str = "", kind: str = "", *, owners: bool = False) -> Target:
@@ -28,11 +32,12 @@ class Target:
         """
         place = replace(named(settings, source, into, kind), owners=owners)
         engine = connect(place)
+        own = not into or place.url in {source.url for source in settings.sources}
         try:
             facts = engine.facts()
         except (DatabaseMissing, NotFound):
-            return cls(place, engine, None, engine.server() if isinstance(engine, Identified) else "")
-        return cls(place, engine, facts, facts.identity)
+            return cls(place, engine, None, engine.server() if isinstance(engine, Identified) else "", own)
+        return cls(place, engine, facts, facts.identity, own)
 
     @property
     def url(self) -> str:

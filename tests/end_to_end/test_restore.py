@@ -628,6 +628,17 @@ def test_all_of_one_run(project: Project, local: Local, uploads: Path, tmp_path:
     assert (mine / "a.txt").read_text() == "production's"
 
 
+def test_a_folder_named_by_hand_holds_the_files_and_nothing_else(
+    project: Project, uploads: Path, tmp_path: Path
+) -> None:
+    project.run("backup", "uploads")
+    project.run("restore", "--source", "uploads", "--into", f"file://{tmp_path}/by-hand")
+    assert [path.name for path in (tmp_path / "by-hand").iterdir()] == ["a.txt"]
+    assert (
+        "is not empty" in project.run("restore", "--source", "uploads", "--into", f"{tmp_path}/by-hand", expect=5).err
+    )
+
+
 def test_when_one_cannot_be_made_none_is_taken_into_use(
     project: Project, local: Local, uploads: Path, tmp_path: Path
 ) -> None:

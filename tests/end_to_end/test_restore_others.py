@@ -113,16 +113,17 @@ def of_a_folder(folders: Project, local: Path) -> None:
     def holds() -> set[str]:
         return {path.name for path in local.iterdir()} - {".killick"}
 
-    told = folders.run("restore", "--source", "uploads", "--into", str(local), "--yes", str(local)).out
+    folders.environment |= {"FILES_UPLOADS": str(local)}  # the same project, on a laptop
+    told = folders.run("restore", "--source", "uploads", "--yes", str(local)).out
     assert "to undo it: killick restore --undo" in told
     assert holds() == {"theirs"}
-    refused = folders.run("backup", "uploads", expect=5, FILES_UPLOADS=str(local))
+    refused = folders.run("backup", "uploads", expect=5)
     assert "is a copy" in refused.err
-    folders.run("restore", "--undo", "--source", "uploads", "--into", str(local))
+    folders.run("restore", "--undo", "--source", "uploads")
     assert holds() == {"mine"}
-    folders.run("snapshot", "--source", "uploads", "--into", str(local))
+    folders.run("snapshot", "--source", "uploads")
     (local / "mine").unlink()
-    folders.run("reset", "--source", "uploads", "--into", str(local))
+    folders.run("reset", "--source", "uploads")
     assert holds() == {"mine"}
-    folders.run("restore", "--source", "uploads", "--into", str(local), "--in-place", "--yes", str(local))
+    folders.run("restore", "--source", "uploads", "--in-place", "--yes", str(local))
     assert holds() == {"theirs"}
