@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import random
 import re
 import shutil
 import time
@@ -126,13 +127,13 @@ class Cache:
 
     @contextmanager
     def _held(self, wanted: _Wanted, phases: Phases) -> Iterator[Path]:
-        while True:  # until nobody removed the folder while we waited for it
+        while True:  # until nobody removed the folder while we waited for it, and nobody was quicker
             with self._opened(wanted.name) as hold:
                 path = hold.folder / wanted.file
-                here = hold.take(_TOGETHER, phases) and _sound(path, wanted)
-                if not here and hold.take(_ALONE, phases):
+                here = hold.together(phases) and _sound(path, wanted)
+                if not here and hold.alone():
                     self._fill(path, wanted)
-                    here = hold.take(_TOGETHER, phases)
+                    here = hold.together(phases)
                 if here:
                     os.utime(hold.folder)
                     yield path
@@ -196,13 +197,27 @@ class _Hold:
     folder: Path
     descriptor: int
 
-    def take(self, how: int, phases: Phases) -> bool:
-        """Holds it instead of as before, and waits for those whom that excludes. False: it was removed meanwhile."""
+    def together(self, phases: Phases) -> bool:
+        """Holds it with others, and waits for who fills it. False: it was removed meanwhile."""
         try:
-            fcntl.flock(self.descriptor, how | fcntl.LOCK_NB)
+            fcntl.flock(self.descriptor, _TOGETHER | fcntl.LOCK_NB)
         except BlockingIOError:
             with phases.phase("wait"):
-                fcntl.flock(self.descriptor, how)
+                fcntl.flock(self.descriptor, _TOGETHER)
+        return _is(self.folder, self.descriptor)
+
+    def alone(self) -> bool:
+        """Holds it alone instead. False: it was removed, or others hold it: then nothing is held, after a moment.
+
+        It does not wait for them: two who both found nothing hold it together, and the one who fills it goes on to
+        read it, perhaps for hours. The moments differ, so that one of them comes first.
+        """
+        try:
+            fcntl.flock(self.descriptor, _ALONE | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            time.sleep(random.uniform(0.01, 0.2))
+            return False
         return _is(self.folder, self.descriptor)
 
 

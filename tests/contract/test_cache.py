@@ -220,15 +220,41 @@ def test_two_processes_download_it_once(remote: Shop, faults: Faults) -> None:
     manifest = remote.backup(LARGE)
     faults.add(Slow(rate=12 << 20), method="GET")
     before = faults.seen["GET"]
-    with another_process(remote, manifest) as one, another_process(remote, manifest) as two:
-        assert one.stdout
-        assert two.stdout
-        told = [one.stdout.readline(), two.stdout.readline()]
-        for process in (one, two):
+    processes = [another_process(remote, manifest) for _ in range(2)]
+    try:
+        told = [process.stdout.readline() for process in processes if process.stdout]
+    finally:  # they hold the archive until their stdin ends: without it a failure here would wait for ever
+        for process in processes:
             process.communicate()
+    one, two = processes
     assert [process.returncode for process in (one, two)] == [0, 0]
     assert ["download" in phases for phases in told].count(True) == 1
     assert faults.seen["GET"] - before == 3
+
+
+def test_two_that_both_find_nothing_read_it_at_the_same_time(local: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither waits for the other's block to end: that may be a restore of hours."""
+    manifest, sound = local.backup(), cache._sound
+    both_looked, both_read = (threading.Barrier(2, timeout=30) for _ in range(2))
+    asked = count()
+
+    def looked(path: Path, wanted: "cache._Wanted") -> bool:
+        there = sound(path, wanted)
+        if next(asked) < 2:
+            both_looked.wait()
+        return there
+
+    def read(_: int) -> set[str]:
+        phases = Phases()
+        with local.cache.archive(local.store, manifest, phases) as path:
+            assert content(path) == digest(manifest)
+            both_read.wait()
+        return set(phases.seconds)
+
+    monkeypatch.setattr(cache, "_sound", looked)
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(read, range(2)))
+    assert ["download" in phases for phases in told].count(True) == 1
 
 
 @pytest.mark.parametrize("how", ["flipped", "cut"])
