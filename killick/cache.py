@@ -216,7 +216,7 @@ class _Hold:
             fcntl.flock(self.descriptor, _ALONE | fcntl.LOCK_NB)
         except BlockingIOError:
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
-            time.sleep(random.uniform(0.01, 0.2))
+            time.sleep(random.uniform(0.01, 0.2))  # noqa: S311  # no secret
             return False
         return _is(self.folder, self.descriptor)
 

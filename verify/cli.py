@@ -14,8 +14,8 @@ from killick.errors import StoreError, Unverifiable
 if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
     from killick.catalog import Backup, Catalog
     from killick.session import Session
+    from verify.options import Options
     from verify.report import Report
-    from verify.verify import Options
 
 
 @click.command()
@@ -68,7 +68,8 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
     from killick.events import Swept
     from killick.session import begin
     from verify.choose import choose, unfinished
-    from verify.verify import Options, without_manifest
+    from verify.options import Options
+    from verify.verify import without_manifest
 
     session = begin("project")
     given = session.settings

@@ -28,8 +28,9 @@ from tests.lab import Missing
 from tests.lab.mongod import Mongod
 from tests.lab.ordinary import ordinary
 from tests.lab.postgres import Postgres
+from verify.options import Options
 from verify.report import Report
-from verify.verify import Options, verify
+from verify.verify import verify
 
 CANARY = "a row that nobody may read"
 SCHEMA = f"""
@@ -141,7 +142,7 @@ def test_a_throwaway_that_is_not_empty(
     url = postgres16.create("somebodys")
     postgres16.execute("CREATE TABLE theirs ()", "somebodys")
     taken = Copy(Source("throwaway", url, owners=True), "process", "16.14", "none", "none", "nobody")
-    monkeypatch.setattr("verify.verify.throwaway", lambda *_: nullcontext(taken))
+    monkeypatch.setattr("verify.climb.throwaway", lambda *_: nullcontext(taken))
     report = verified(backups, made["new"], options)
     assert (report.result, report.failed_level) == ("unverifiable", None)
     assert "not empty" in report.error
@@ -621,7 +622,8 @@ def test_as_an_ordinary_user(backups: Backups, made: dict[str, str], programs_pa
         subprocess.run(["chmod", "-R", "a+rwX", str(user.home / "store")], check=True)
         code = (
             "import sys; from pathlib import Path; from killick import stores, catalog;"
-            " from verify.verify import Options, verify; store = stores.connect('file://' + sys.argv[1]);"
+            " from verify.options import Options; from verify.verify import verify;"
+            " store = stores.connect('file://' + sys.argv[1]);"
             f" backup = next(b for b in catalog.read(store, {PROJECT!r}).backups if b.id == sys.argv[2]);"
             " report = verify(store, backup, Options(Path('scratch'))); print(report.text());"
             " sys.exit(report.result != 'passed')"

@@ -17,10 +17,11 @@ from killick.errors import RestoreError, Unverifiable
 from killick.throwaway import confine
 from verify.choose import choose, unfinished
 from verify.cli import exit_code
+from verify.climb import _compare
 from verify.deadline import Deadline
+from verify.found import Found
 from verify.outcome import _LACKING, _NOT_ITS_FAULT, outcome
 from verify.report import Report
-from verify.verify import _compare, _Found
 
 
 def _reasons() -> list[str]:
@@ -220,7 +221,7 @@ def test_a_locale_that_the_throwaway_lacks_is_a_note() -> None:
     """The database was made with the source's locale, so a difference is what this machine lacks."""
     place = {"encoding": "UTF8", "collate": "en_US.utf8"}
     expected = Contents(groups={"database": place, "schema": {"TABLE t": "1"}})
-    found = _Found()
+    found = Found()
     _compare(expected, Contents(groups={**expected.groups, "database": {**place, "collate": "C"}}), 4, found)
     assert (found.reached, found.mismatches) == (4, [])
     assert "locale" in found.warnings[0]
