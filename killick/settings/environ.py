@@ -151,5 +151,7 @@ def distance(one: str, other: str) -> int:
             if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
                 cost = min(cost, before[j - 2] + 1)
             new.append(cost)
+        if min(row) > 2 and min(new) > 2:  # no later row gets below both
+            return 3
         before, row = row, new
     return min(row[-1], 3)
