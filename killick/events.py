@@ -85,6 +85,24 @@ class Pruned(Event):
 
 
 @dataclass(frozen=True)
+class DeployFinished(Event):
+    """`source` is the environment; `ids` are the backups of just before."""
+
+    seconds: float
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DeployFailed(Event):
+    """`phase` is where it happened; `restore` the commands that bring the data back, where it may have changed."""
+
+    phase: str
+    message: str
+    hint: str
+    restore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Warned(Event):
     message: str
 

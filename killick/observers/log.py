@@ -120,7 +120,7 @@ def sentence(event: events.Event) -> str:
 
 def _level(event: events.Event) -> str:
     match event:
-        case events.BackupFailed():
+        case events.BackupFailed() | events.DeployFailed():
             return "error"
         case events.VerifyFinished(result="failed"):
             return "error"

@@ -1,10 +1,11 @@
-"""Messages to people, by apprise: a failure, the recovery after it, the first success, a verification that failed."""
+"""Messages to people, by apprise: a failure, the recovery after it, the first success, a verification that
+failed, a deploy."""
 
 from __future__ import annotations
 
 import logging
 
-from killick.events import BackupFailed, BackupFinished, Event, VerifyFinished
+from killick.events import BackupFailed, BackupFinished, DeployFailed, DeployFinished, Event, VerifyFinished
 from killick.figures import size
 
 
@@ -36,6 +37,11 @@ def text(event: Event) -> tuple[str, str, str] | None:
             return "failure", f"{name}: a backup cannot be restored", "\n".join((event.id, event.error, event.hint))
         case VerifyFinished(result="unverifiable", first=True):
             return "warning", f"{name}: could not verify", "\n".join((event.id, event.error, event.hint))
+        case DeployFailed():
+            said = (event.message, event.hint, f"(while: {event.phase})", *event.restore)
+            return "failure", f"{name}: the deploy failed", "\n".join(part for part in said if part)
+        case DeployFinished():
+            return "success", f"{name}: deployed", f"{event.seconds:.0f} s"
     return None
 
 
