@@ -124,13 +124,8 @@ def _run(work: Deploy, environment: str, settings: Settings, wait: float, as_jso
 
 
 def _document(work: Deploy, phases: Phases, error: str) -> str:
-    containers = [
-        {"service": c.service, "image": c.image, "status": c.status, "health": c.health or None}
-        for c in work.compose.containers()
-    ]
-    return json.dumps(
-        {
-            "project": work.compose.project, "error": error or None, "changed": work.changed,
-            "backups": [saved.id for saved in work.saved], "seconds": dict(phases.seconds), "services": containers,
-        }, indent=1,
-    )  # fmt: skip
+    from deploy.outcome import Outcome
+
+    compose, backups = work.compose, [saved.id for saved in work.saved]
+    ended = Outcome(compose.project, error, work.changed, backups, phases.seconds, compose.containers())
+    return json.dumps(ended.to_json(), ensure_ascii=False, indent=1)

@@ -11,6 +11,8 @@ import click
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy import outcome as deploy
+from deploy.containers import Container
 from killick import errors, schedule, settings
 from killick.catalog import Backup, Catalog, Evidence
 from killick.cli import EPILOG, program
@@ -131,6 +133,8 @@ NOT_OURS = {
     "TRIAL",
     "HEALTHCHECK",
     *(f"KILLICK_{name}" for name in ("PROJECT", "SOURCE", "BACKUP", "TARGET")),
+    "COMPOSE_PROJECT_NAME",
+    "ENV",
     "DOCKER_HOST",
     "DOCKER_TLS_VERIFY",
     "GET",
@@ -252,6 +256,7 @@ def test_the_fields_of_every_json() -> None:
         "verify": report.to_json(),
         "prune": prune.to_json(Decision(seen, True, "newest")),
         "doctor": asdict(Check("a", True)),
+        "deploy": deploy.Outcome("shop", "", True, [], {}, [Container("a", "", "", "", "", 0, 0, "")]).to_json(),
     }
     table = {quoted(row[0])[0].split()[0]: row[1] for row in rows(section("docs/operating.md", "JSON"))}
     assert "evidence" in table.pop("show")
