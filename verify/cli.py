@@ -113,7 +113,7 @@ def _told(session: Session, report: Report, seconds: float, known: Catalog) -> R
     from killick.events import VerifyFinished
     from verify.verify import record
 
-    report = record(session.store, report)
+    report = record(session.store, report, session.settings.verify.evidence_key)
     session.tell(
         VerifyFinished(
             report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint,

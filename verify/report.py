@@ -11,6 +11,7 @@ from killick import __version__, layout, older
 from killick.compare import Mismatch
 from killick.figures import size
 from killick.manifest import Manifest
+from killick.records import Record
 from killick.throwaway import Copy
 
 PASSED, FAILED, UNVERIFIABLE = "passed", "failed", "unverifiable"
@@ -36,7 +37,7 @@ class Report:
     `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
     it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
     None where it did not come so far. `notes` are the load's, for the record only. `empty`: how the throwaway was
-    proven empty.
+    proven empty. `record`: as it was written beside the backup, None where it was not.
     """
 
     project: str
@@ -58,6 +59,7 @@ class Report:
     empty: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
+    record: Record | None = None
 
     @property
     def source(self) -> str:
