@@ -70,8 +70,9 @@ def cut_short(shop: Project) -> None:
 
 
 def states(shop: Project, **more: str | None) -> list[str | None]:
-    """What `show` says of each signature of the newest backup's evidence, oldest first."""
-    return [record["signed"] for record in shop.run("show", "--json", expect=None, **more).json["evidence"]]
+    """What `show` says of each signature of the newest backup's evidence: that of the backup first."""
+    records = shop.run("show", "--json", expect=None, **more).json["evidence"]
+    return [record["signed"] for record in sorted(records, key=lambda record: str(record["kind"]))]
 
 
 def test_every_record_that_is_written_is_signed(shop: Project, tmp_path: Path) -> None:
