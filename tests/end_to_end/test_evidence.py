@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from killick.signing import private_key, public_half
+from tests.blocks import blocks
 from tests.kit import Project, basics
 
 
@@ -170,6 +172,22 @@ def test_an_archive_that_was_replaced_under_its_evidence(shop: Project) -> None:
     shown = shop.run("show", newest, expect=4)
     assert shown.out.count("OF ANOTHER ARCHIVE") == 2
     assert "the archive was replaced" in shown.err
+
+
+def test_stock_tools_check_it_as_the_page_says(shop: Project, tmp_path: Path) -> None:
+    shop.run("verify")
+    block = blocks("docs/verify.md")["signature"]
+    line = next(line for line in block.splitlines() if line.startswith("key="))
+    script = block.replace(line, f"key=shop/{ids(shop)[0]}.evidence/{at(shop).name}")
+
+    def checked() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["sh", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    (tmp_path / "record.json").write_bytes(at(shop).read_bytes())
+    assert half(MINE) in checked().stdout
+    assert checked().returncode == 0, checked().stderr
+    (tmp_path / "record.json").write_text(at(shop).read_text().replace('"level": 4', '"level": 5'))
+    assert checked().returncode == 1
 
 
 @pytest.mark.parametrize("verb", ["backup", "verify", "show"])
