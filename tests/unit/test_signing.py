@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -193,3 +194,24 @@ def test_openssl_checks_it_too(tmp_path: Path) -> None:
     command = "openssl pkeyutl -verify -pubin -inkey public.pem -rawin -in message -sigfile signature"
     done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_keys_are_read_and_records_listed_without_the_library(tmp_path: Path) -> None:
+    """By the sidecar's idle loop, which is to stay small."""
+    code = """
+import datetime, os, sys
+from killick import records, settings, state, stores
+given = settings.load(os.environ)
+now = datetime.datetime.now(datetime.UTC)
+state.read(stores.connect(given.store), given, now)
+assert given.verify.evidence_key and given.verify.evidence_public_keys
+print("cryptography" in sys.modules)
+"""
+    folder = tmp_path / "shop" / "20261123T030000Z-db.evidence"
+    folder.mkdir(parents=True)
+    (folder / KEY.rpartition("/")[2]).write_text(json.dumps(signed(RECORD, KEY, MINE)))
+    (folder.parent / "20261123T030000Z-db.json").write_text("{}")
+    environ = {"PROJECT": "shop", "STORE": f"file://{tmp_path}", "EVIDENCE_KEY": pem(MADE)}
+    environ["EVIDENCE_PUBLIC_KEY"] = public_half(MINE)
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("False\n", "")

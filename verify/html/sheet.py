@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from killick.contents import Table
 from killick.figures import age, size
@@ -67,9 +68,7 @@ class Sheet:
             return "could not be verified"
         if level >= 4:
             return "can be restored, and its data is the same"
-        if level == 3:
-            return "can be restored, and its schema is the same"
-        return "can be restored; its data was not compared" if level == 2 else "is whole; a restore was not tried"
+        return "can be restored; its data was not compared" if level >= 2 else "is whole; a restore was not tried"
 
     @property
     def lead(self) -> str:
@@ -132,14 +131,17 @@ class Sheet:
         """Whether the data was: table by table."""
         return self.report.wanted >= 4 and (self.report.level >= 3 or bool(self.report.mismatches))
 
-    @property
+    @cached_property
     def lines(self) -> list[Line]:
         """By name; where there are too many those that differ, and the largest."""
         differing: dict[str, list[str]] = {}
-        for mismatch in self.report.mismatches:
-            differing.setdefault(mismatch.table, []).append(f"{mismatch.what} {mismatch.got}, not {mismatch.expected}")
         tables = dict(self._tables)
-        tables |= {m.table: Table(0) for m in self.report.mismatches if m.what == "table" and m.table not in tables}
+        for mismatch in self.report.mismatches:
+            if mismatch.level == 4:
+                told = f"{mismatch.what} {mismatch.got}, not {mismatch.expected}"
+                differing.setdefault(mismatch.table, []).append(told)
+                if mismatch.what == "table":
+                    tables.setdefault(mismatch.table, Table(0))
         every = [Line(name, table.rows, "; ".join(differing.get(name, ()))) for name, table in tables.items()]
         every.sort(key=lambda line: (not line.differs, -line.rows, line.name))
         return sorted(every[:_MOST], key=lambda line: line.name)
@@ -220,5 +222,6 @@ def _made(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "its SHA-256", archive.sha256
         yield "its size", f"{size(archive.bytes)} ({archive.bytes:,} bytes), {archive.codec}"
         yield "SHA-256 of the tar", archive.raw_sha256
-        yield "size of the tar", f"{size(archive.raw_bytes)} ({archive.raw_bytes:,} bytes)"
+        if archive.raw_bytes:
+            yield "size of the tar", f"{size(archive.raw_bytes)} ({archive.raw_bytes:,} bytes)"
     yield "encrypted to", ", ".join(manifest.recipients)
