@@ -16,6 +16,7 @@ from killick.errors import KillickError, NotFound, Taken, Unverifiable
 from killick.figures import size
 from killick.limits import limits
 from killick.session import Session
+from killick.signing import public_half
 from killick.stores import Store
 from killick.stream import Scratch
 
@@ -131,6 +132,11 @@ def check_throwaway(where: str) -> Check:
         )
 
 
+def check_evidence(private: str) -> Check:
+    """Whether what this killick records is signed, and by which key: whoever is to check it needs the public half."""
+    return Check(f"evidence: signed by {public_half(private)}" if private else "evidence: not signed", True)
+
+
 def examine(session: Session) -> Iterator[Check]:
     """Everything that a run of the sidecar needs; what is well has no cure.
 
@@ -153,3 +159,4 @@ def _examine(session: Session) -> Iterator[Check]:
         yield from check_source(source, session.scratch)
     if given.verify.where != "off" and not given.verify.schedule.off and (given.identity or not given.recipients):
         yield check_throwaway(given.verify.where)
+    yield check_evidence(given.verify.evidence_key)

@@ -18,12 +18,13 @@ def prune(
     decisions: Iterable[Decision],
     now: datetime,
     will_remove: Callable[[str], None] = lambda _key: None,
+    sign_with: str = "",
 ) -> Iterator[Backup]:
     """Deletes, oldest first, the backups that are not to be kept; gives each when it is gone.
 
     `will_remove` is told an archive's key before anything of it goes (a lock's `will_write`): should we die halfway,
     the next run sweeps it. The evidence stays, with a record that the backup was pruned, since the 400 days count
-    from it. Raises StoreDenied, with what there is whole as it was.
+    from it; `sign_with` is the private key for it. Raises StoreDenied, with what there is whole as it was.
     """
     for decision in sorted(decisions, key=lambda d: d.backup.time):
         backup = decision.backup
@@ -34,7 +35,8 @@ def prune(
                 records.delete(store, backup, will_remove)
             except NotFound:
                 continue  # another run's prune was quicker
-            records.record(store, backup.project, backup.id, now, "prune", "passed", 0, {"reason": decision.reason})
+            reason = {"reason": decision.reason}
+            records.record(store, backup.project, backup.id, now, "prune", "passed", 0, reason, sign_with)
         yield backup
 
 

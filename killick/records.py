@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from killick import layout
+from killick import layout, signing
 from killick import manifest as manifests
 from killick.catalog import Backup
 from killick.errors import Corrupt, KillickError, NotFound, StoreError, Taken
@@ -30,22 +31,42 @@ def put_manifest(store: Store, manifest: Manifest) -> None:
     put_bytes(store, layout.manifest(manifest.project, manifest.id), manifest.dumps().encode(), if_absent=True)
 
 
+@dataclass(frozen=True)
+class Record:
+    """A piece of evidence as it stands in the store, its signature included."""
+
+    key: str
+    data: Mapping[str, Any]
+
+
 def record(
-    store: Store, project: str, id: str, when: datetime, kind: str, result: str, level: int, data: Mapping[str, Any]
-) -> str:
-    """Adds a piece of evidence; none is ever overwritten. Gives its key."""
+    store: Store,
+    project: str,
+    id: str,
+    when: datetime,
+    kind: str,
+    result: str,
+    level: int,
+    data: Mapping[str, Any],
+    sign_with: str = "",
+) -> Record:
+    """Adds a piece of evidence, signed where a private key is given; none is ever overwritten."""
     while True:
         key = layout.evidence(project, id, when, kind, result, level)
+        written = signing.signed(data, key, sign_with) if sign_with else data
         try:
-            put_json(store, key, data, if_absent=True)
+            put_json(store, key, written, if_absent=True)
         except Taken:
             when += timedelta(seconds=1)
         else:
-            return key
+            return Record(key, written)
 
 
-def evidence(store: Store, backup: Backup) -> list[dict[str, Any]]:
-    """Every record of a backup, oldest first. What the key says holds; a record that cannot be read says so."""
+def evidence(store: Store, backup: Backup, trusted: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Every record of a backup, oldest first. What the key says holds; a record that cannot be read says so.
+
+    `signed` is what its signature is worth (see `signing.judge`), given the public keys that are `trusted`.
+    """
     records: list[dict[str, Any]] = []
     for one in backup.evidence:
         key = layout.evidence(backup.project, backup.id, one.when, one.kind, one.result, one.level)
@@ -53,8 +74,10 @@ def evidence(store: Store, backup: Backup) -> list[dict[str, Any]]:
             data = json.loads(get_bytes(store, key))
         except (ValueError, NotFound):
             data = None
+        if not isinstance(data, dict):
+            data = {"error": f"{key} cannot be read"}
         known = {"time": layout.rfc3339(one.when), "kind": one.kind, "result": one.result, "level": one.level}
-        records.append({**(data if isinstance(data, dict) else {"error": f"{key} cannot be read"}), **known})
+        records.append({**data, **known, "signed": signing.judge(data, key, trusted)})
     return records
 
 

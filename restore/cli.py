@@ -47,6 +47,8 @@ def list_(source: str, as_json: bool) -> None:
 def show(id: str, source: str, at: str, as_json: bool) -> None:
     """One backup: its manifest, and the evidence that it can be restored.
 
+    Signatures are checked with the public keys of EVIDENCE_KEY and EVIDENCE_PUBLIC_KEY. Ends with 4 when one is bad.
+
     \b
     Examples:
       killick show 20261123T030000Z-db
@@ -54,15 +56,19 @@ def show(id: str, source: str, at: str, as_json: bool) -> None:
     """
     from killick import records
     from killick.session import begin
+    from killick.signing import trusted
     from restore.listing import pick, portrait
+    from restore.signatures import doubted
 
     session = begin("project")
+    given = session.settings.verify
     backup = pick(session, id, source, at)
     document = {
         **(records.manifest(session.store, backup).to_json() if backup.manifest else {"id": backup.id}),
-        "evidence": records.evidence(session.store, backup),
+        "evidence": records.evidence(session.store, backup, trusted(given.evidence_key, given.evidence_public_keys)),
     }
     click.echo(json.dumps(document, ensure_ascii=False, indent=1) if as_json else portrait(document))
+    doubted(document)
 
 
 @click.command()

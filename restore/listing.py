@@ -12,6 +12,7 @@ from killick.errors import KillickError, SettingsError
 from killick.figures import age, size
 from killick.find import find, until
 from killick.session import Session
+from restore.signatures import told
 
 
 def pick(session: Session, id: str, source: str, at: str, found: Catalog | None = None) -> Backup:
@@ -111,6 +112,8 @@ def portrait(document: Mapping[str, Any]) -> str:
         largest = sorted(tables.items(), key=lambda item: -item[1]["rows"])[:10]
         lines += [f"{'':<16}{table['rows']:>12,}  {name}" for name, table in largest]
     lines += [f"{'note':<16}{note}" for note in document.get("warnings", ())]
-    evidence = document["evidence"]
-    lines += [f"{'evidence':<16}{e['time']}  {e['kind']} {e['result']}, level {e['level']}" for e in evidence]
+    lines += [
+        f"{'evidence':<16}{e['time']}  {e['kind']} {e['result']}, level {e['level']}, {told(e, document)}"
+        for e in document["evidence"]
+    ]
     return "\n".join(lines)

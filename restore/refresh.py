@@ -287,11 +287,12 @@ class Refresh:
             "tables": len(opened.contents.tables),
             "into": f"{made.engine} {self.target.facts.server_version}".strip() if self.target.facts else made.engine,
             "masked": self._mask is not None,
+            "sha256": self.manifest.archive.sha256 if self.manifest.archive else "",
         }
         try:
             records.record(
                 self.session.store, self.session.project, self.backup.id, datetime.now(UTC), "refresh", "passed", LEVEL,
-                data,
+                data, self.session.settings.verify.evidence_key,
             )  # fmt: skip
         except StoreError as error:
             self.notes.append(f"no evidence of this restore is kept beside the backup: {error.message}")

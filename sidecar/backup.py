@@ -171,9 +171,12 @@ class _Attempt:
     def finished(self, manifest: Manifest, seconds: float) -> None:
         """Leaves a record that outlives the backup, for the strip of nights; the backup stands without it."""
         session, source = self.session, self.source
-        facts = {"id": self.id, "seconds": dict(manifest.seconds), "bytes": manifest.archive and manifest.archive.bytes}
+        facts: dict[str, object] = {"id": self.id, "seconds": dict(manifest.seconds)}
+        if manifest.archive:
+            facts |= {"bytes": manifest.archive.bytes, "sha256": manifest.archive.sha256}
+        sign_with = session.settings.verify.evidence_key
         try:
-            records.record(session.store, session.project, self.id, self.stamp, "backup", "passed", 0, facts)
+            records.record(session.store, session.project, self.id, self.stamp, "backup", "passed", 0, facts, sign_with)
         except KillickError as error:
             self._warn(f"no record of this backup could be kept: {error.message}")
         first, failures = self._history()

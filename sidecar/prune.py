@@ -45,7 +45,8 @@ def _prune_source(session: Session, source: str, going: Sequence[Decision], now:
         session.tell(Swept(session.project, source, what))
 
     with hold(session.store, session.project, source, session.owner, warn=warn, swept=swept) as lock:
-        gone = tuple(backup.id for backup in remove(session.store, going, now, lock.will_write))
+        sign_with = session.settings.verify.evidence_key
+        gone = tuple(backup.id for backup in remove(session.store, going, now, lock.will_write, sign_with))
     session.tell(Pruned(session.project, source, gone))
 
 

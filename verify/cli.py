@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from killick.errors import StoreError, Unverifiable
+from killick.errors import SettingsError, StoreError, Unverifiable
 
 if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
+    from pathlib import Path
+
     from killick.catalog import Backup, Catalog
     from killick.session import Session
     from verify.options import Options
@@ -26,7 +29,8 @@ if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
     "--in", "where", type=click.Choice(["process", "container", "auto"]), help="Where to restore; default VERIFY_IN."
 )
 @click.option("--json", "as_json", is_flag=True, help="One document on stdout; an array for all.")
-def verify(which: str, source: str, level: int | None, where: str | None, as_json: bool) -> None:
+@click.option("--report", "file", default="", metavar="FILE", help="Also write one HTML file to send.")
+def verify(which: str, source: str, level: int | None, where: str | None, as_json: bool, file: str) -> None:
     """Restore a backup into a throwaway and compare it with its manifest.
 
     \b
@@ -43,14 +47,19 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
       killick verify
       killick verify 20261123T030000Z-db --level 2
       killick verify all --json
+      killick verify all --report report.html
     """
+    from verify.html.file import destination
+
+    place = destination(file) if file else None
     reports = _reports(which, source, level, where)
     if as_json:
         documents = [report.to_json() for report in reports]
         click.echo(json.dumps(documents if which == "all" else documents[0], ensure_ascii=False, indent=1))
     else:
         click.echo("\n\n".join(report.text() for report in reports))
-    sys.exit(exit_code([report.result for report in reports]))
+    code = exit_code([report.result for report in reports])
+    sys.exit(_sent(place, reports, code) if place else code)
 
 
 verbs = [verify]
@@ -61,6 +70,20 @@ def exit_code(results: list[str]) -> int:
     from verify.report import EXIT, FAILED, UNVERIFIABLE
 
     return next((EXIT[result] for result in (FAILED, UNVERIFIABLE) if result in results), 0)
+
+
+def _sent(place: Path, reports: list[Report], code: int) -> int:
+    """Writes the file; gives the exit code, which only a verification that passed leaves to a file that did not."""
+    from killick.cli import told
+    from verify.html import render
+    from verify.html.file import write
+
+    try:
+        write(place, render(reports, datetime.now(UTC)))
+    except SettingsError as error:
+        failed = told(error)
+        return code or failed
+    return code
 
 
 def _reports(which: str, source: str, level: int | None, where: str | None) -> list[Report]:
@@ -113,7 +136,7 @@ def _told(session: Session, report: Report, seconds: float, known: Catalog) -> R
     from killick.events import VerifyFinished
     from verify.verify import record
 
-    report = record(session.store, report)
+    report = record(session.store, report, session.settings.verify.evidence_key)
     session.tell(
         VerifyFinished(
             report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from killick import compare, records
@@ -45,7 +46,7 @@ def climb(
         if level == 0:
             return
         opened = open_archive(path, manifest, folder, phases, options.identity)
-        found.manifest = opened.manifest
+        found.manifest = replace(opened.manifest, archive=manifest.archive)
         if level == 1:
             with phases.phase("inspect"):
                 inspect(opened.manifest.engine, opened.folder)

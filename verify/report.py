@@ -11,6 +11,7 @@ from killick import __version__, layout, older
 from killick.compare import Mismatch
 from killick.figures import size
 from killick.manifest import Manifest
+from killick.records import Record
 from killick.throwaway import Copy
 
 PASSED, FAILED, UNVERIFIABLE = "passed", "failed", "unverifiable"
@@ -24,8 +25,8 @@ LEVELS = (
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
-_RESTORING = ("download", "check", "decrypt", "decode", "restore")
-_THINGS = {"mongodb": ("collection", "document"), "files": ("file", "")}
+RESTORING = ("download", "check", "decrypt", "decode", "restore")
+THINGS = {"mongodb": ("collection", "document"), "files": ("file", "")}
 _SHOWN = 20  # differences that a person is shown; the record has them all
 
 
@@ -36,7 +37,7 @@ class Report:
     `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
     it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
     None where it did not come so far. `notes` are the load's, for the record only. `empty`: how the throwaway was
-    proven empty.
+    proven empty. `record`: as it was written beside the backup, None where it was not.
     """
 
     project: str
@@ -58,6 +59,7 @@ class Report:
     empty: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
+    record: Record | None = None
 
     @property
     def source(self) -> str:
@@ -69,7 +71,7 @@ class Report:
         """From the download to the last index: the recovery time that was measured; None where it was not."""
         if "restore" not in self.seconds or self.level < 2:
             return None
-        return round(sum(self.seconds.get(phase, 0.0) for phase in _RESTORING), 3)
+        return round(sum(self.seconds.get(phase, 0.0) for phase in RESTORING), 3)
 
     def noting(self, warning: str) -> Report:
         return replace(self, warnings=(*self.warnings, warning))
@@ -134,7 +136,7 @@ class Report:
         if self.copy is not None:
             yield from _place(self.copy, self.empty)
         if self.level >= 3 or self.mismatches:
-            yield "compared", self._compared()
+            yield "compared", self.compared()
         for i, mismatch in enumerate(self.mismatches[:_SHOWN]):
             yield "differs" if i == 0 else "", str(mismatch)
         if len(self.mismatches) > _SHOWN:
@@ -155,8 +157,8 @@ class Report:
         server = f"{manifest.engine} {manifest.server_version}".strip()
         return f"{manifest.source} of {manifest.project} ({server}), its data of {manifest.snapshot}{stored}"
 
-    def _compared(self) -> str:
-        thing, row = _THINGS.get(self.manifest.engine if self.manifest else "", ("table", "row"))
+    def compared(self) -> str:
+        thing, row = THINGS.get(self.manifest.engine if self.manifest else "", ("table", "row"))
         things = counted(self.tables, thing)
         if self.mismatches:
             return f"{things}: {counted(len(self.mismatches), 'difference')}"

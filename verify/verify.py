@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from killick import records
@@ -45,15 +46,16 @@ def without_manifest(backup: Backup, level: int) -> Report:
     return _report(backup, min(level, HIGHEST), found, Phases(), told)
 
 
-def record(store: Store, report: Report) -> Report:
+def record(store: Store, report: Report, sign_with: str = "") -> Report:
     """Writes the evidence beside the backup. Where that is denied the report says so: its result stands."""
     try:
-        records.record(
-            store, report.project, report.id, report.when, "verify", report.result, report.level, report.to_record()
-        )
+        written = records.record(
+            store, report.project, report.id, report.when, "verify", report.result, report.level, report.to_record(),
+            sign_with,
+        )  # fmt: skip
     except StoreError as error:
         return report.noting(f"this result is not recorded beside the backup: {error}")
-    return report
+    return replace(report, record=written)
 
 
 def _report(backup: Backup, level: int, found: Found, phases: Phases, told: Outcome | None) -> Report:

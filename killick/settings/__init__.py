@@ -47,6 +47,7 @@ class Verify:
     max_age: float = 259200.0
     rto: float = 0.0
     evidence_key: str = field(default="", repr=False)
+    evidence_public_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,7 @@ def _verify(read: Reader) -> Verify:
         max_age=read("VERIFY_MAX_AGE") or 0.0,
         rto=read("RTO") or 0.0,
         evidence_key=read("EVIDENCE_KEY") or "",
+        evidence_public_keys=read("EVIDENCE_PUBLIC_KEY") or (),
     )
 
 

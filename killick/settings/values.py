@@ -146,12 +146,6 @@ def identity(value: str) -> str:
     return value
 
 
-def signing_key(value: str) -> str:
-    if "PRIVATE KEY-----" not in value:
-        raise ValueError("is not a private key: make one with openssl genpkey -algorithm ed25519")
-    return value
-
-
 def web(value: str) -> str:
     if not re.fullmatch(r"https?://[^/?#@\s]+(/\S*|\?\S*)?", value) or _host(value) is None:
         raise ValueError("is not a web address: write https://…")

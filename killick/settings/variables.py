@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from killick import schedule
+from killick import schedule, signing
 from killick.codecs import Choice
 from killick.masking import rules
 from killick.settings import values
@@ -117,7 +117,9 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
           parse=values.images, example="postgres:16=registry.example/pg:16,mongo=registry.example/mongo"),
         V("VERIFY_MAX_AGE", "alarm when nothing was verified for so long", "3d", values.duration),
         V("RTO", "how long a restore may take", parse=values.duration, example="30m"),
-        V("EVIDENCE_KEY", "an ed25519 private key that signs the evidence", parse=values.signing_key, secret=True),
+        V("EVIDENCE_KEY", "an ed25519 private key that signs the evidence", parse=signing.private_key, secret=True),
+        V("EVIDENCE_PUBLIC_KEY", "public keys whose signatures `show` believes, besides that of `EVIDENCE_KEY`",
+          parse=signing.public_keys),
     ),
     "Telling": (
         V("METRICS_PORT", "`/metrics`, `/healthz` and the evidence page `/`; `off`", "9187", values.port),

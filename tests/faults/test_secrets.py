@@ -41,6 +41,10 @@ def test_no_secret_comes_to_light(
     postgres16.execute(f"CREATE ROLE {role} SUPERUSER LOGIN PASSWORD '{words['database']}'")
     key = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
     words["age"] = next(line for line in key.splitlines() if line.startswith("AGE-SECRET-KEY"))
+    evidence = subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "ed25519"], capture_output=True, text=True, check=True
+    ).stdout
+    words["evidence"] = evidence.splitlines()[1]
     words["s3"] = s3.environment()["AWS_SECRET_ACCESS_KEY"]
     (tmp_path / "password").write_text(words["database"] + "\n")
     project.environment.update(
@@ -50,6 +54,7 @@ def test_no_secret_comes_to_light(
         DATABASE_PASSWORD_FILE=str(tmp_path / "password"),
         AGE_RECIPIENTS=next(line.split()[-1] for line in key.splitlines() if "public key" in line),
         AGE_IDENTITY=words["age"],
+        EVIDENCE_KEY=evidence,
         PAGE_PASSWORD=words["page"],
         LOG_LEVEL="debug",
     )
@@ -60,11 +65,13 @@ def test_no_secret_comes_to_light(
         project.run("backup", "--json")
         project.run("list", "--json")
         project.run("show", "--json")
-        project.run("verify", "--json")
+        project.run("verify", "--json", "--report", str(tmp_path / "report.html"))
         project.run("restore", "--into", postgres16.url(f"{database}_c", user=role, password="x").replace(":x@", "@"))
         project.run("backup", expect=1, DATABASE_URL=f"postgres://{role}@127.0.0.1:1/{database}")
         project.run("backup", expect=1, AWS_SECRET_ACCESS_KEY=words["s3"][::-1])
         project.run("backup", expect=2, KEEP_LAST="x")
+        project.run("show", expect=2, EVIDENCE_PUBLIC_KEY=evidence)
+        project.run("show", expect=2, EVIDENCE_KEY=evidence.replace("-----END", "x\n-----END"))
     finally:
         watcher.done.set()
         watcher.join()
@@ -81,6 +88,7 @@ def test_no_secret_comes_to_light(
         "command lines": b"\n".join(line for line in watcher.seen if b"AGE-SECRET" not in line or b"age" in line[:5]),
         "output": "".join(ran.out + ran.err for ran in project.every).encode(),
         "the store": b"\n".join(objects),
+        "the report": (tmp_path / "report.html").read_bytes(),
         "scratch": b"\n".join(path.read_bytes() for path in project.scratch.rglob("*") if path.is_file()),
     }
     assert len(objects) >= 3

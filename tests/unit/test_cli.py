@@ -72,7 +72,18 @@ def test_help_shows_examples_codes_and_completion() -> None:
 def test_help_loads_no_driver() -> None:
     code = "import sys, killick.cli; killick.cli.program(); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"boto3", "psycopg2", "pymongo", "sentry_sdk", "apprise", "rich", "prometheus_client", "docker"}
+    heavy = {
+        "boto3",
+        "psycopg2",
+        "pymongo",
+        "sentry_sdk",
+        "apprise",
+        "rich",
+        "prometheus_client",
+        "docker",
+        "cryptography",
+        "jinja2",
+    }
     assert not heavy & set(done.stdout.split())
 
 

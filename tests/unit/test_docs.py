@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy import outcome as deploy
 from deploy.containers import Container
-from killick import errors, schedule, settings
+from killick import errors, schedule, settings, signing
 from killick.catalog import Backup, Catalog, Evidence
 from killick.cli import EPILOG, program
 from killick.compare import Mismatch
@@ -308,6 +308,11 @@ def test_results_and_reasons() -> None:
     assert told == {*_LACKING.values(), *_NOT_ITS_FAULT.values(), *named, "environment"}
     failed = set(quoted(" ".join(text.split()).partition("Reasons of `failed` are")[2])) - {"mismatch", "no-manifest"}
     assert failed == {failure.reason for failure in _FAILURES} - set(_LACKING) | {"restore"}
+
+
+def test_what_signatures_are_worth() -> None:
+    told = [row[0].strip("`") for row in rows(section("docs/verify.md", "Signed evidence"))]
+    assert told == [signing.GOOD, signing.BAD, signing.UNKNOWN, signing.UNCHECKED, "null"]
 
 
 def test_the_manifests_fields() -> None:

@@ -181,6 +181,7 @@ def test_every_problem_at_once() -> None:
         ({"RTO": "fast"}, "36h"),
         ({"SEED": "newest"}, "latest"),
         ({"EVIDENCE_KEY": "abc"}, "ed25519"),
+        ({"EVIDENCE_PUBLIC_KEY": "abc"}, "openssl pkey -pubout"),
         ({"LOG_FORMAT": "xml"}, "logfmt or json"),
         ({"SCHEDUEL": "off"}, "did you mean SCHEDULE?"),
         ({"DATABASE_PASSWROD_STATS": "x"}, "did you mean DATABASE_PASSWORD_STATS?"),
@@ -331,6 +332,7 @@ SHAPES = [
     "AGE-SECRET-KEY-1{}",
     "postgres://{}",
     "mongodb://u:{}",
+    "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
 ]
 
 
@@ -358,7 +360,7 @@ SOUND = {
     "AWS_SECRET_ACCESS_KEY": "S3CRET",
     "AWS_SESSION_TOKEN": "S3CRET",
     "AGE_IDENTITY": "AGE-SECRET-KEY-1S3CRET",
-    "EVIDENCE_KEY": "-----BEGIN PRIVATE KEY-----S3CRET",
+    "EVIDENCE_KEY": "MC4CAQAwBQYDK2VwBCIEIA" + "S3CRET".ljust(42, "A"),
     "MASK_KEY": "S3CRET",
     "PAGE_PASSWORD": "S3CRET",
     "SENTRY_DSN": "https://S3CRET@h/1",
