@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from killick import throwaway
+from killick import checks, throwaway
 from killick.archive import Recipe
 from killick.codecs import missing_programs
 from killick.engines import Check, Source, connect
-from killick.errors import KillickError, NotFound, Taken, Unverifiable
+from killick.errors import KillickError, NotFound, SettingsError, Taken, Unverifiable
 from killick.figures import size
 from killick.limits import limits
 from killick.session import Session
@@ -137,6 +137,22 @@ def check_evidence(private: str) -> Check:
     return Check(f"evidence: signed by {public_half(private)}" if private else "evidence: not signed", True)
 
 
+def check_checks(folder: Path, sources: Collection[str]) -> Iterator[Check]:
+    """The project's own checks, as far as can be told before they are asked; nothing where there are none."""
+    try:
+        found = {(check.name, check) for source in ("", *sources) for check in checks.read(folder, source)}
+        strays = checks.strays(folder, sources)
+    except SettingsError as error:
+        yield from (Check(f"checks: {problem}", False, error.hint) for problem in error.problems)
+        return
+    for name in strays:
+        yield Check(
+            f"checks: {folder / name} is no source's, and is not read", False, f"the sources are {', '.join(sources)}"
+        )
+    if found:
+        yield Check(f"checks: {len(found)} in {folder}", True)
+
+
 def examine(session: Session) -> Iterator[Check]:
     """Everything that a run of the sidecar needs; what is well has no cure.
 
@@ -157,6 +173,7 @@ def _examine(session: Session) -> Iterator[Check]:
         yield Check("store: can be reached", False, str(error))
     for source in given.sources:
         yield from check_source(source, session.scratch)
+    yield from check_checks(given.verify.checks, [source.name for source in given.sources])
     if given.verify.where != "off" and not given.verify.schedule.off and (given.identity or not given.recipients):
         yield check_throwaway(given.verify.where)
     yield check_evidence(given.verify.evidence_key)

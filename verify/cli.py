@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
     from pathlib import Path
 
     from killick.catalog import Backup, Catalog
+    from killick.checks import Check
     from killick.session import Session
     from verify.options import Options
     from verify.report import Report
@@ -38,7 +40,7 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
            (random), or the newest of every source (all)
     LEVEL  0 there and whole        3 + the same schema
            1 + decodes              4 + the same rows and checksums
-           2 + restores
+           2 + restores                 5 + makes sense
     Ends with 0 (passed), 1 (failed) or 6 (could not verify: that says
     nothing about the backup). The result is recorded beside the backup.
 
@@ -104,6 +106,7 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
         jobs=given.jobs,
         timeout=given.verify.timeout,
         terms=throwaway.Terms(given.verify.memory, given.verify.cpus, given.verify.images),
+        may_vanish=given.verify.may_vanish,
     )
     for name in throwaway.sweep(given.scratch):
         session.tell(Swept(session.project, "", f"a throwaway of a verification that was killed: {name}"))
@@ -111,7 +114,18 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
     lost = unfinished(known, which)
     if lost:
         return [_told(session, without_manifest(lost, options.level), 0.0, known)]
-    return [_one(session, backup, options, known) for backup in choose(known, which, source)]
+    chosen = choose(known, which, source)
+    options = replace(options, known=known, checks=_checks(session, options, chosen))
+    return [_one(session, backup, options, known) for backup in chosen]
+
+
+def _checks(session: Session, options: Options, chosen: list[Backup]) -> dict[str, tuple[Check, ...]]:
+    """By source. Raises SettingsError before anything is restored."""
+    from killick.checks import read
+
+    if options.level < 5:
+        return {}
+    return {name: read(session.settings.verify.checks, name) for name in {backup.source for backup in chosen}}
 
 
 def _catalog(session: Session) -> Catalog:

@@ -21,7 +21,9 @@ from killick.throwaway import throwaway
 from killick.watch import Phases
 from verify.deadline import Deadline
 from verify.found import Found
+from verify.levels import highest
 from verify.options import Options
+from verify.sense import sense
 
 BEFORE = "restore the backup before it: killick list"
 _LOCALE = ("collate", "ctype", "provider", "locale")
@@ -52,7 +54,7 @@ def climb(
                 inspect(opened.manifest.engine, opened.folder)
         found.reached = 1
         if level > 1:
-            _in_throwaway(opened, options, level, found, phases, deadline)
+            _in_throwaway(store, backup, opened, options, level, found, phases, deadline)
 
 
 def _fetched(store: Store, backup: Backup, manifest: Manifest, folder: Path, phases: Phases) -> Path:
@@ -68,7 +70,14 @@ def _fetched(store: Store, backup: Backup, manifest: Manifest, folder: Path, pha
 
 
 def _in_throwaway(
-    opened: Opened, options: Options, level: int, found: Found, phases: Phases, deadline: Deadline
+    store: Store,
+    backup: Backup,
+    opened: Opened,
+    options: Options,
+    level: int,
+    found: Found,
+    phases: Phases,
+    deadline: Deadline,
 ) -> None:
     with ExitStack() as stack:
         with phases.phase("start"):
@@ -77,6 +86,7 @@ def _in_throwaway(
             found.warnings += copy.notes
             stack.enter_context(deadline.ends(copy.kill))
             engine = connect(copy.source)
+            level = found.wanted = min(level, highest(engine))
             found.empty = _proven_empty(engine)
         with phases.phase("restore") as watch, _told_apart(opened, found):
             found.notes += engine.load(opened.folder, options.jobs, opened.contents, watch)
@@ -84,6 +94,8 @@ def _in_throwaway(
         if level > 2:
             with phases.phase("compare"):
                 _compare(opened.contents, engine.contents(like=opened.contents), level, found)
+        if level > 4 and found.reached == 4:
+            sense(store, backup, opened, engine, options, found, phases)
 
 
 def _proven_empty(engine: Engine) -> str:
@@ -122,4 +134,4 @@ def _compare(expected: Contents, got: Contents, level: int, found: Found) -> Non
             found.warnings.append(f"the throwaway lacks the source's locale: {mismatch}")
         elif mismatch.level <= level:
             found.mismatches.append(mismatch)
-    found.reached = min([level, *(mismatch.level - 1 for mismatch in found.mismatches)])
+    found.reached = min([level, 4, *(mismatch.level - 1 for mismatch in found.mismatches)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from killick.catalog import Catalog
+from killick.checks import Check
 from killick.throwaway import Terms
 from verify.report import LEVELS
 
@@ -13,7 +16,11 @@ HIGHEST = len(LEVELS) - 1
 
 @dataclass(frozen=True)
 class Options:
-    """The same for every backup of a run. `timeout` in seconds, 0: none."""
+    """The same for every backup of a run. `timeout` in seconds, 0: none.
+
+    `checks` are the project's by source, `may_vanish` patterns of tables; `known` is what is in the store, for the
+    backups before.
+    """
 
     scratch: Path
     level: int = HIGHEST
@@ -22,3 +29,6 @@ class Options:
     jobs: int = 2
     timeout: float = 0.0
     terms: Terms = field(default_factory=Terms)
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
+    may_vanish: tuple[str, ...] = ()
+    known: Catalog | None = None

@@ -22,6 +22,7 @@ LEVELS = (
     "it restores without an error",
     "the schema is the same",
     "the data is the same",
+    "the data makes sense",
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
@@ -36,8 +37,9 @@ class Report:
 
     `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
     it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
-    None where it did not come so far. `notes` are the load's, for the record only. `empty`: how the throwaway was
-    proven empty. `record`: as it was written beside the backup, None where it was not.
+    None where it did not come so far. `notes` are the load's, for the record only. `examined` are sentences about
+    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `record`: as it
+    was written beside the backup, None where it was not.
     """
 
     project: str
@@ -56,6 +58,7 @@ class Report:
     mismatches: tuple[Mismatch, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    examined: tuple[str, ...] = ()
     empty: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
@@ -102,6 +105,7 @@ class Report:
             "rows": self.rows,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+            "examined": list(self.examined),
             "killick": __version__,
         }
         if self.manifest is not None:
@@ -141,6 +145,8 @@ class Report:
             yield "differs" if i == 0 else "", str(mismatch)
         if len(self.mismatches) > _SHOWN:
             yield "", f"and {len(self.mismatches) - _SHOWN} more: killick show {self.id} --json"
+        for i, sentence in enumerate(self.examined):
+            yield "examined" if i == 0 else "", sentence
         for i, warning in enumerate(self.warnings):
             yield "note" if i == 0 else "", warning
         if self.seconds:
@@ -160,7 +166,7 @@ class Report:
     def compared(self) -> str:
         thing, row = THINGS.get(self.manifest.engine if self.manifest else "", ("table", "row"))
         things = counted(self.tables, thing)
-        if self.mismatches:
+        if self.mismatches and self.level < 4:
             return f"{things}: {counted(len(self.mismatches), 'difference')}"
         if self.level < 4:
             return "the schema: all is equal"

@@ -23,7 +23,7 @@ def verify(store: Store, backup: Backup, options: Options, phases: Phases | None
     """Never raises because of the backup or of what is lacking here; Aborted goes through."""
     phases = phases or Phases()
     level = min(options.level, HIGHEST)
-    found = Found()
+    found = Found(wanted=level)
     deadline = Deadline(options.timeout)
     told: Outcome | None = None
     try:
@@ -33,17 +33,17 @@ def verify(store: Store, backup: Backup, options: Options, phases: Phases | None
         raise
     except Exception as error:  # whatever it is, it becomes a result
         told = outcome(deadline.error() if deadline.passed else error, older_server=_older(found))
-    return _report(backup, level, found, phases, told)
+    return _report(backup, found, phases, told)
 
 
 def without_manifest(backup: Backup, level: int) -> Report:
     """An archive of killick's whose manifest is lost, or whose upload never ended: it counts as failed."""
-    found = Found()
+    found = Found(wanted=min(level, HIGHEST))
     told = Outcome(
         FAILED, "no-manifest", f"{backup.id} has no manifest: its upload did not finish, or the manifest was lost",
         "take another backup; the archive itself opens with stock tools (docs/archive.md)",
     )  # fmt: skip
-    return _report(backup, min(level, HIGHEST), found, Phases(), told)
+    return _report(backup, found, Phases(), told)
 
 
 def record(store: Store, report: Report, sign_with: str = "") -> Report:
@@ -58,10 +58,12 @@ def record(store: Store, report: Report, sign_with: str = "") -> Report:
     return replace(report, record=written)
 
 
-def _report(backup: Backup, level: int, found: Found, phases: Phases, told: Outcome | None) -> Report:
+def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None) -> Report:
     if told is None and found.mismatches:
         many = counted(len(found.mismatches), "difference")
-        told = Outcome(FAILED, "mismatch", f"{many} between the copy and what the manifest promises", BEFORE)
+        told = found.told or Outcome(
+            FAILED, "mismatch", f"{many} between the copy and what the manifest promises", BEFORE
+        )
     result = told.result if told else PASSED
     return Report(
         project=backup.project,
@@ -69,7 +71,7 @@ def _report(backup: Backup, level: int, found: Found, phases: Phases, told: Outc
         when=datetime.now(UTC),
         result=result,
         level=max(0, found.reached),
-        wanted=level,
+        wanted=found.wanted,
         failed_level=found.reached + 1 if result == FAILED else None,
         error=told.error if told else "",
         hint=told.hint if told else "",
@@ -80,6 +82,7 @@ def _report(backup: Backup, level: int, found: Found, phases: Phases, told: Outc
         mismatches=tuple(found.mismatches),
         warnings=tuple(dict.fromkeys(found.warnings)),
         notes=tuple(found.notes),
+        examined=tuple(found.examined),
         empty=found.empty,
         manifest=found.manifest,
         copy=found.copy,

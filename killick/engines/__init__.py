@@ -225,6 +225,55 @@ class Equipped(Protocol):
         """Raises Unsupported where it is not installed: to be asked before a restore begins."""
 
 
+Answer = bool | int | float
+"""What a check gives: whether it holds, or a number."""
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """An engine's optional role: it answers a project's questions about its data (`checks.d`)."""
+
+    SCRIPTS: tuple[str, ...]
+    """The endings of the files that hold them, as in `Scripted`."""
+
+    def ask(self, question: str, snapshot: str, seconds: float) -> Answer:
+        """`question` is a file's text, `snapshot` the moment that the data is of, which it can read.
+
+        Raises SourceError with a sentence about "it" where there is not one value, or one that is neither a boolean
+        nor a number; TimeoutError after so many `seconds`.
+        """
+
+
+@dataclass(frozen=True)
+class Damage:
+    """`part` is a table, an index or a collection; `said` what is wrong with it, without a row's content."""
+
+    part: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """`looked` says at what, "3 tables and 1 index": "" where there is nothing here to do it with, which a note tells."""
+
+    looked: str
+    damages: tuple[Damage, ...] = ()
+    notes: Notes = ()
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """An engine's optional role: its server looks for damage in what it stores.
+
+    Of a copy: what it takes is installed there.
+    """
+
+    EXAMINER: str
+    """By what, in the server's own words."""
+
+    def examine(self, watch: Watch) -> Examined: ...
+
+
 def modules() -> dict[str, ModuleType]:
     """Every engine's module by its URL schemes."""
     return gather(__name__, __path__)

@@ -33,12 +33,15 @@ _UTC = ZoneInfo("UTC")
 class Verify:
     """`timeout`, `max_age`, `rto` (0: none) in seconds, `memory` in bytes. `where`: auto, container, process, off.
 
+    `checks` is the folder of the project's own, `may_vanish` are patterns of tables' names.
     `cpus` is 0 for all that there are. `images` are the project's own by the official ones that they stand for.
     """
 
     schedule: Schedule = OFF
     where: str = "auto"
     level: int = 5
+    checks: Path = Path("/etc/killick/checks.d")
+    may_vanish: tuple[str, ...] = ()
     command: str = ""
     timeout: float = 7200.0
     memory: int = 512 << 20
@@ -207,6 +210,8 @@ def _verify(read: Reader) -> Verify:
         schedule=read("VERIFY_SCHEDULE") or OFF,
         where=read("VERIFY_IN") or "auto",
         level=read("VERIFY_LEVEL") or 0,
+        checks=read("VERIFY_CHECKS") or Path("/etc/killick/checks.d"),
+        may_vanish=read("VERIFY_MAY_VANISH") or (),
         command=read("VERIFY_COMMAND") or "",
         timeout=read("VERIFY_TIMEOUT") or 0.0,
         memory=read("VERIFY_MEMORY") or 0,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from killick.contents import Contents
-from killick.engines import Check, Facts, Notes, Source, Swapped
-from killick.engines.mongodb import beside, dumping, loading, scripts, tools
+from killick.engines import Answer, Check, Examined, Facts, Notes, Source, Swapped
+from killick.engines.mongodb import asking, beside, dumping, loading, scripts, tools, validate
 from killick.engines.mongodb.address import Address
 from killick.engines.mongodb.server import Server, reached
 from killick.engines.mongodb.structure import groups, odd
@@ -23,6 +23,7 @@ Entry = TypeVar("Entry")
 
 class Mongo:
     SCRIPTS = (".js",)
+    EXAMINER = "validate"
 
     def __init__(self, source: Source) -> None:
         self.name = source.name
@@ -140,6 +141,14 @@ class Mongo:
 
     def equipped(self) -> None:
         scripts.shell("a script in JavaScript")
+
+    def ask(self, question: str, snapshot: str, seconds: float) -> Answer:
+        """By mongosh, with `db` as this database and `killick.snapshot`; nothing keeps a question from writing."""
+        return asking.ask(self.address, question, snapshot, seconds)
+
+    def examine(self, watch: Watch) -> Examined:
+        with reached(self.address) as server:
+            return validate.examine(server, watch)
 
     def environment(self) -> dict[str, str]:
         return scripts.environment(self.address)

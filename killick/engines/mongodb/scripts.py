@@ -13,7 +13,7 @@ from killick.programs import Program, installed
 
 # mongosh takes a URL from argv alone, where everybody can read the password: so the script's `db` is opened by a line
 # of ours, which finds the URL in the environment.
-_OPEN = "db = connect(process.env.KILLICK_URL).getSiblingDB(process.env.MONGO_DATABASE)"
+OPEN = "db = connect(process.env.KILLICK_URL).getSiblingDB(process.env.MONGO_DATABASE)"
 _LONGEST = 4000  # bytes of what it says, from the start: an error that quotes documents is as long as they are
 
 
@@ -32,7 +32,7 @@ def command(address: Address, path: Path, home: Path) -> Command:
     """`home` is where mongosh writes its log and its history."""
     program = shell(path.name)
     return Command(
-        (*(str(program.path), "--quiet", "--norc", "--nodb"), *("--eval", _OPEN, "--file", str(path.absolute()))),
+        (*(str(program.path), "--quiet", "--norc", "--nodb"), *("--eval", OPEN, "--file", str(path.absolute()))),
         env={**program.environment(), **environment(address), "KILLICK_URL": address.secret, "HOME": str(home)},
     )
 

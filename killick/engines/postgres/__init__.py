@@ -13,6 +13,7 @@ alone       statements that want a database without sessions; drop: one that is 
 beside  swap  snapshot     what is in use is replaced, brought back, rewound
 listing     the entries of a dump and what they need; part: those of single tables
 masking     what is hidden in a copy
+asking      a project's questions about its data; examine: damage, looked for by amcheck
 demands     version and extensions that a dump needs; neutral: what a copy must not do
 adopting    dumps that others made; plain: those that are SQL text
 facts  inventory  dump  live  target  load  as_sql  scripts  doctor     what the engine does, one file each
@@ -27,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 
 from killick.contents import Contents
-from killick.engines import Adopted, Check, Engine, Facts, Notes, Source, Swapped
+from killick.engines import Adopted, Answer, Check, Engine, Examined, Facts, Notes, Source, Swapped
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.facts import MARK
 from killick.errors import SettingsError
@@ -45,6 +46,7 @@ class Postgres:
     """
 
     SCRIPTS = (".sql",)
+    EXAMINER = "amcheck"
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -153,6 +155,16 @@ class Postgres:
         from killick.engines.postgres.scripts import run
 
         run(self.address, path)
+
+    def ask(self, question: str, snapshot: str, seconds: float) -> Answer:
+        from killick.engines.postgres.asking import ask
+
+        return ask(self.address, question, snapshot, seconds)
+
+    def examine(self, watch: Watch) -> Examined:
+        from killick.engines.postgres.examine import examine
+
+        return examine(self.address, watch)
 
     def environment(self) -> dict[str, str]:
         from killick.engines.postgres.scripts import environment

@@ -66,9 +66,11 @@ class Session:
     def value(self, query: str | bytes) -> Any:
         return self.rows(query)[0][0]
 
-    def execute(self, statement: str | bytes) -> None:
+    def execute(self, statement: str | bytes) -> str:
+        """Gives what the server says that it did last: SET, DECLARE CURSOR."""
         with translated(), _interruptible(), self.connection.cursor() as cursor:
             cursor.execute(statement)
+            return str(cursor.statusmessage)
 
     def copy_out(self, statement: str, sink: Any) -> None:
         with translated(), self.connection.cursor() as cursor:
