@@ -254,7 +254,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Examined:
-    """`looked` says at what, "3 tables and 1 index": "" where there is nothing here to do it with, which a note tells."""
+    """`looked` says at what, as in "3 tables and 1 index"; "" where nothing here can do it, which a note tells."""
 
     looked: str
     damages: tuple[Damage, ...] = ()

@@ -13,7 +13,7 @@ from killick.programs import Program, installed
 
 # mongosh takes a URL from argv alone, where everybody can read the password: so the script's `db` is opened by a line
 # of ours, which finds the URL in the environment.
-OPEN = "db = connect(process.env.KILLICK_URL).getSiblingDB(process.env.MONGO_DATABASE)"
+OPEN = "db = connect(process.env.KILLICK_URL).getSiblingDB(process.env.MONGO_DATABASE || 'test')"
 _LONGEST = 4000  # bytes of what it says, from the start: an error that quotes documents is as long as they are
 
 

@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure
 
 from killick.engines import Damage, Examined
 from killick.engines.mongodb.server import Server
+from killick.engines.mongodb.structure import Collection
 from killick.watch import Watch
 
 _COUNTED = {
@@ -31,7 +32,7 @@ def examine(server: Server, watch: Watch) -> Examined:
     sizes, done = server.sizes(), 0
     for collection in collections:
         try:
-            answer = server.client[collection.database].command({"validate": collection.stored, "full": True})
+            answer = _answer(server, collection)
         except OperationFailure as error:
             notes.append(f"{collection.key} was not validated: error {error.code}")
         else:
@@ -44,6 +45,14 @@ def examine(server: Server, watch: Watch) -> Examined:
     return Examined(f"{many} collection{'' if many == 1 else 's'}", tuple(damages), tuple(notes))
 
 
+def _answer(server: Server, collection: Collection) -> Mapping[str, Any]:
+    """Documents older than their validator are no damage: "error" would end it at them, before it sees the indexes."""
+    database = server.client[collection.database]
+    if "validator" in collection.options:
+        database.command({"collMod": collection.name, "validationAction": "warn"})
+    return database.command({"validate": collection.stored, "full": True})
+
+
 def damage(answer: Mapping[str, Any]) -> str:
     """Of one answer of the server; "" where it holds the collection for sound."""
     if answer.get("valid"):
@@ -54,8 +63,8 @@ def damage(answer: Mapping[str, Any]) -> str:
 
 
 def remarks(answer: Mapping[str, Any]) -> Iterator[str]:
-    if broken := answer.get("nNonCompliantDocuments"):
-        yield f"{broken} documents do not comply with its validator"
+    if older := answer.get("nNonCompliantDocuments"):
+        yield f"{older} document{' does' if older == 1 else 's do'} not comply with its validator"
     said = [*answer.get("warnings", ()), *(w for _, index in _indexes(answer) for w in index.get("warnings", ()))]
     if any(_BUSY in str(warning) for warning in said):
         yield "validate could not look at its files, which were in use"
