@@ -1,7 +1,7 @@
 """Where the databases' own programs are: several majors of Postgres' side by side, MongoDB's tools and servers.
 
 Looked for in this order: the folders of PROGRAMS (colon-separated), /usr/lib/postgresql/*/bin,
-/usr/lib/mongo-tools/bin, /usr/lib/mongo-server/bin, PATH. A folder may have its own libraries beside it
+/usr/lib/mongo-tools/bin, /usr/lib/mongo-server/bin, /usr/lib/mongosh/bin, PATH. A folder may have its own libraries beside it
 (client-lib, server-lib): these are for its programs only, so LD_LIBRARY_PATH is set per child and never for ourselves.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from killick.process import Command, run
 
-_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/lib/mongo-tools/bin", "/usr/lib/mongo-server/bin")
+_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/lib/mongo-tools/bin", "/usr/lib/mongo-server/bin", "/usr/lib/mongosh/bin")
 _CLIENT, _SERVER = "client-lib", "server-lib"
 
 

@@ -71,7 +71,7 @@ def test_the_backup_role(project: Project, server: Postgres) -> None:
     server.execute(LIFTED)
     project.run("doctor")
     project.back_up()
-    assert project.run("verify", "--json").json["level"] == 4
+    assert project.run("verify", "--json").json["level"] == 5
 
     server.execute("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "shop")
     assert "row security" in project.run("backup", "--json", expect=1).json[0]["error"]

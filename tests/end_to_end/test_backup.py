@@ -153,7 +153,7 @@ def test_a_copy_or_another_cluster_never_poisons_the_backups(
 @pytest.mark.parametrize("codec", ["lrzip", "gzip", "none"])
 def test_every_codec_all_the_way(project: Project, codec: str) -> None:
     project.back_up(CODEC=codec)
-    assert project.run("verify", "--json").json["level"] == 4
+    assert project.run("verify", "--json").json["level"] == 5
 
 
 def test_encrypted_to_keys_that_the_sidecar_does_not_have(project: Project, tmp_path: Path) -> None:

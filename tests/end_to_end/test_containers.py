@@ -61,7 +61,7 @@ def where(backups: Backups, id: str) -> dict[str, str]:
 def test_postgres(made: tuple[Backups, Project], sound: str) -> None:
     backups, project = made
     document = project.run("verify", "--json").json
-    assert (document["result"], document["level"], document["mismatches"]) == ("passed", 4, []), document
+    assert (document["result"], document["level"], document["mismatches"]) == ("passed", 5, []), document
     place = where(backups, sound)
     assert (place["kind"], place["network"], place["user"]) == ("container", "none (Docker)", "postgres")
     assert place["version"].startswith("16.")
@@ -93,7 +93,7 @@ def test_mongodb_with_its_oplog(made: tuple[Backups, Project], mongo_set: Mongod
         finally:
             client.drop_database(shop.name)
     document = project.run("verify", "--json").json
-    assert (document["result"], document["level"]) == ("passed", 4), document
+    assert (document["result"], document["level"]) == ("passed", 5), document
     assert where(backups, id)["user"] == "mongodb"
 
 
@@ -245,7 +245,7 @@ def test_in_the_sidecar_image_that_has_no_server(made: tuple[Backups, Project], 
         *(image, "verify", "--json"),
     )
     document = json.loads(done.stdout)
-    assert (document["result"], document["level"]) == ("passed", 4), done.stderr
+    assert (document["result"], document["level"]) == ("passed", 5), done.stderr
     assert where(made[0], sound)["kind"] == "container"
 
 

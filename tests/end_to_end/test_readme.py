@@ -78,11 +78,11 @@ secrets:
 
 EXPECTED = {
     "backup": "",
-    "list": "passed, level 4",
+    "list": "passed, level 5",
     "show": "3 rows",
     "fetch": "backup.tar",
     "restore": "3 rows",
-    "verify": "can be restored: level 4",
+    "verify": "can be restored: level 5",
     "prune": "keep",
     "health": "db: the newest backup is",
     "doctor": "✓ store: can be written",
@@ -138,7 +138,7 @@ def test_the_first_backup_is_taken_and_verified_at_once(composed: Run) -> None:
         time.sleep(1)
     assert [(entry["project"], entry["source"], entry["manifest"]) for entry in listed] == [("my-shop", "db", True)]
     assert listed[0]["verified"]["result"] == "passed"
-    assert listed[0]["verified"]["level"] == 4
+    assert listed[0]["verified"]["level"] == 5
 
 
 @pytest.mark.parametrize("command", commands())

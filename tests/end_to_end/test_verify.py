@@ -123,11 +123,11 @@ def verified(backups: Backups, id: str, options: Options) -> Report:
 
 def test_a_sound_backup_passes(backups: Backups, made: dict[str, str], options: Options) -> None:
     report = verified(backups, made["new"], options)
-    assert told(report) == ("passed", 4, None), report.text()
+    assert told(report) == ("passed", 5, None), report.text()
     assert report.mismatches == ()
     assert report.tables == 4
     assert report.rows == 200 + 1000 + 1 + 2
-    assert list(report.seconds) == ["download", "check", "decode", "start", "restore", "compare"]
+    assert list(report.seconds) == ["download", "check", "decode", "start", "restore", "compare", "amcheck", "history"]
     assert report.restore_seconds
     assert report.copy is not None
     assert report.copy.version.startswith("16.")
@@ -344,7 +344,7 @@ def test_mongodb(mongo_set: Mongod, tmp_path: Path, options: Options) -> None:
         missing = backups.make(source, 2)
         client.drop_database(orders.database.name)
     report = verified(backups, sound, options)
-    assert told(report) == ("passed", 4, None), report.text()
+    assert told(report) == ("passed", 5, None), report.text()
     assert "100 documents" in report.text() or report.rows > 100
     for other in (changed, missing):
         backups.take_dump(sound, other)
@@ -423,7 +423,7 @@ def test_encrypted_without_its_key_or_without_age(
         patch.setenv("PATH", "/nowhere")
         unverifiable(verified(backups, id, replace(options, identity=identity)), "environment")
     report = verified(backups, id, replace(options, identity=identity))
-    assert told(report) == ("passed", 4, None), report.text()
+    assert told(report) == ("passed", 5, None), report.text()
 
 
 def test_a_codec_that_is_not_here(
@@ -477,19 +477,19 @@ def test_the_command_for_programs(killick: Killick, backups: Backups, made: dict
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert list(document) == ["id", "result", "level", "failed_level", "error", "seconds", "tables", "mismatches"]
-    assert (document["id"], document["result"], document["level"]) == (made["new"], "passed", 4)
+    assert (document["id"], document["result"], document["level"]) == (made["new"], "passed", 5)
     assert document["failed_level"] is None
     assert document["error"] is None
     (name,) = backups.evidence(made["new"])
-    assert name.endswith("-verify-passed-4.json")
+    assert name.endswith("-verify-passed-5.json")
     shown = json.loads(killick("show", made["new"], "--json").stdout)
     (record,) = shown["evidence"]
-    assert (record["kind"], record["result"], record["level"], record["tables"]) == ("verify", "passed", 4, 4)
+    assert (record["kind"], record["result"], record["level"], record["tables"]) == ("verify", "passed", 5, 4)
     assert record["where"]["network"]
     assert record["where"]["empty"]
     assert record["restore_seconds"] > 0
     listed = json.loads(killick("list", "--source", "db", "--json").stdout)
-    assert listed[0]["verified"]["level"] == 4
+    assert listed[0]["verified"]["level"] == 5
 
 
 def test_the_command_for_people(killick: Killick, backups: Backups, made: dict[str, str]) -> None:

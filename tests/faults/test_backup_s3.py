@@ -29,7 +29,7 @@ def found(project: Project, s3: S3, monkeypatch: pytest.MonkeyPatch) -> catalog.
 
 def test_whole_way(remote: Project, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     id = remote.back_up()
-    assert remote.run("verify", "--json").json["level"] == 4
+    assert remote.run("verify", "--json").json["level"] == 5
     assert [b.id for b in found(remote, s3, monkeypatch).backups] == [id]
 
 

@@ -306,7 +306,13 @@ def test_results_and_reasons() -> None:
         for word in re.findall(r'reason="([a-z-]+)"', file.read_text())
     }
     assert told == {*_LACKING.values(), *_NOT_ITS_FAULT.values(), *named, "environment"}
-    failed = set(quoted(" ".join(text.split()).partition("Reasons of `failed` are")[2])) - {"mismatch", "no-manifest"}
+    failed = set(quoted(" ".join(text.split()).partition("Reasons of `failed` are")[2])) - {
+        "mismatch",
+        "no-manifest",
+        "damaged",
+        "vanished",
+        "checks",
+    }
     assert failed == {failure.reason for failure in _FAILURES} - set(_LACKING) | {"restore"}
 
 
