@@ -1,8 +1,9 @@
 """Where the databases' own programs are: several majors of Postgres' side by side, MongoDB's tools and servers.
 
 Looked for in this order: the folders of PROGRAMS (colon-separated), /usr/lib/postgresql/*/bin,
-/usr/lib/mongo-tools/bin, /usr/lib/mongo-server/bin, /usr/lib/mongosh/bin, PATH. A folder may have its own libraries beside it
-(client-lib, server-lib): these are for its programs only, so LD_LIBRARY_PATH is set per child and never for ourselves.
+/usr/lib/mongo-tools/bin, /usr/lib/mongo-server/bin, /usr/lib/mongosh/bin, PATH. A folder may have its own libraries
+beside it (client-lib, server-lib): these are for its programs only, so LD_LIBRARY_PATH is set per child and never for
+ourselves.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def _asked(
                 got = str(answer).lower() if isinstance(answer, bool) else str(answer)
                 found.mismatches.append(Mismatch(check.name, "check", check.expected, got, 5))
     if not unasked:
-        found.examined.append(f"{len(checks) - len(failing)} of {counted(len(checks), 'check')} hold")
+        found.examined.append(f"checks that hold: {len(checks) - len(failing)} of {len(checks)}")
     if not failing:
         return [], unasked
     do = "does" if len(failing) == 1 else "do"

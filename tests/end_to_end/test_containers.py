@@ -17,7 +17,7 @@ from killick.engines import Source
 from tests.blocks import ROOT, blocks
 from tests.end_to_end.backups import PROJECT, Backups
 from tests.kit import Project, basics
-from tests.lab import docker
+from tests.lab import docker, mongosh
 from tests.lab.mongod import Mongod
 from tests.lab.nginx import Nginx
 from tests.lab.postgres import Postgres
@@ -58,14 +58,24 @@ def where(backups: Backups, id: str) -> dict[str, str]:
     return found
 
 
-def test_postgres(made: tuple[Backups, Project], sound: str) -> None:
+def checks(folder: Path, name: str, text: str) -> str:
+    """A folder with one check, for VERIFY_CHECKS."""
+    (folder / "checks.d").mkdir()
+    (folder / "checks.d" / name).write_text(text)
+    return str(folder / "checks.d")
+
+
+def test_postgres(made: tuple[Backups, Project], sound: str, tmp_path: Path) -> None:
     backups, project = made
-    document = project.run("verify", "--json").json
+    asked = checks(tmp_path, "count.sql", "-- min: 2000\n-- max: 2000\nSELECT count(*) FROM customers")
+    document = project.run("verify", "--json", VERIFY_CHECKS=asked).json
     assert (document["result"], document["level"], document["mismatches"]) == ("passed", 5, []), document
     place = where(backups, sound)
     assert (place["kind"], place["network"], place["user"]) == ("container", "none (Docker)", "postgres")
     assert place["version"].startswith("16.")
     assert "postgres:16" in place["files"]
+    (record,) = project.run("show", sound, "--json").json["evidence"]
+    assert record["examined"] == ["amcheck found no damage in 2 tables and 3 indexes", "checks that hold: 1 of 1"]
     assert project.at_rest()
 
 
@@ -81,7 +91,7 @@ def test_a_damaged_one_fails_there_too(made: tuple[Backups, Project], sound: str
     assert (document["result"], document["failed_level"]) == ("failed", 4), document
 
 
-def test_mongodb_with_its_oplog(made: tuple[Backups, Project], mongo_set: Mongod) -> None:
+def test_mongodb_with_its_oplog(made: tuple[Backups, Project], mongo_set: Mongod, tmp_path: Path) -> None:
     """All databases, of one moment: the replay takes every right in the throwaway."""
     backups, project = made
     with mongo_set.client() as client:
@@ -92,7 +102,9 @@ def test_mongodb_with_its_oplog(made: tuple[Backups, Project], mongo_set: Mongod
             id = backups.make(Source("db", re.sub(r":[^:@/]*@", "@", mongo_set.url()), mongo_set.password))
         finally:
             client.drop_database(shop.name)
-    document = project.run("verify", "--json").json
+    asked = checks(tmp_path, "count.js", f"db.getSiblingDB('{shop.name}').orders.countDocuments() === 500")
+    programs = f"{project.environment['PROGRAMS']}:{mongosh.programs()}"
+    document = project.run("verify", "--json", VERIFY_CHECKS=asked, PROGRAMS=programs).json
     assert (document["result"], document["level"]) == ("passed", 5), document
     assert where(backups, id)["user"] == "mongodb"
 

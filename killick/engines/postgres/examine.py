@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from killick.engines import Damage, Examined
-from killick.engines.postgres import names
+from killick.engines.postgres import names, target
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.catalog import USER_SCHEMA
 from killick.engines.postgres.session import DatabaseError, Session, pinned
@@ -41,7 +41,7 @@ class _Part:
 
 
 def examine(address: Address, watch: Watch) -> Examined:
-    with pinned(address) as server:
+    with pinned(target.writing(address)) as server:
         if not server.rows("SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name::text = 'amcheck'"):
             return _without("amcheck is not in the throwaway's server")
         try:
