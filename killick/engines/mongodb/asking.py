@@ -17,6 +17,7 @@ from killick.process import Command
 
 _CURE = "mend it; the last expression of a check is a boolean or a number"
 _SNAPSHOT = "var killick = {snapshot: new Date(process.env.KILLICK_SNAPSHOT)}"
+_SHELLS = re.compile(r"^(Type|Reference|Range|Syntax)Error: ", re.MULTILINE)
 _NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
 
 
@@ -66,10 +67,17 @@ def _value(said: str) -> Answer:
 
 
 def _said(answer: bytes) -> str:
-    """The first line of its message, without what it quotes: that may be of a document."""
+    """The first line of a message of the shell's or the server's, without what it quotes: that may be of a document.
+
+    What the check itself throws is not told, for the same reason.
+    """
     try:
-        message = str(json.loads(answer)["message"])
-    except (ValueError, KeyError, TypeError):
+        told = json.loads(answer)
+        own = _SHELLS.search(f"{told.get('stack')}") or told.get("code") == "BABEL_PARSE_ERROR" or "codeName" in told
+        message = str(told["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return ""
+    if not own:
+        return ": it throws an error"
     first = message.partition("\n")[0].partition("{")[0]
     return ": " + re.sub(r"'[^']*'?|\"[^\"]*\"?", "…", first).strip()[:300]
