@@ -12,6 +12,7 @@ MAJORS = (15, 16, 17, 18)
 CLIENTS = [f"/usr/lib/postgresql/{m}/bin/{p}" for m in MAJORS for p in ("pg_dump", "pg_dumpall", "pg_restore", "psql")]
 TOOLS = ["/usr/lib/mongo-tools/bin/mongodump", "/usr/lib/mongo-tools/bin/mongorestore"]
 SERVERS = [f"/usr/lib/postgresql/{m}/bin/{p}" for m in MAJORS for p in ("initdb", "pg_amcheck", "pg_ctl", "postgres")]
+MONGOSH = "/usr/lib/mongosh/bin/mongosh"
 MONGOD = "/usr/lib/mongo-server/bin/mongod"
 
 
@@ -149,6 +150,10 @@ def test_every_server_program_starts(verify: str) -> None:
     said = docker.inside(verify, starts([*SERVERS, MONGOD], "server-lib")).splitlines()
     assert len(said) == len(SERVERS) + 1
     assert said[-1].startswith("db version v6.")
+
+
+def test_the_shell_of_checks_starts(verify: str) -> None:
+    assert docker.inside(verify, starts([MONGOSH], "client-lib")).strip()
 
 
 def test_mongod_runs(verify: str) -> None:
