@@ -40,7 +40,7 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
            (random), or the newest of every source (all)
     LEVEL  0 there and whole        3 + the same schema
            1 + decodes              4 + the same rows and checksums
-           2 + restores                 5 + makes sense
+           2 + restores             5 + makes sense
     Ends with 0 (passed), 1 (failed) or 6 (could not verify: that says
     nothing about the backup). The result is recorded beside the backup.
 
