@@ -29,19 +29,19 @@ def examine(server: Server, watch: Watch) -> Examined:
     collections = [collection for collection in server.collections() if not collection.view]
     damages: list[Damage] = []
     notes: list[str] = []
-    sizes, done = server.sizes(), 0
+    sizes, done, many = server.sizes(), 0, 0
     for collection in collections:
         try:
             answer = _answer(server, collection)
         except OperationFailure as error:
             notes.append(f"{collection.key} was not validated: error {error.code}")
         else:
+            many += 1
             if said := damage(answer):
                 damages.append(Damage(collection.key, said))
             notes += (f"{collection.key}: {note}" for note in remarks(answer))
         done += sizes[collection.key].bytes if collection.key in sizes else 0
         watch(done, sum(size.bytes for size in sizes.values()))
-    many = len(collections)
     return Examined(f"{many} collection{'' if many == 1 else 's'}", tuple(damages), tuple(notes))
 
 

@@ -73,6 +73,7 @@ def _examined(server: Session, watch: Watch) -> Examined:
     server.execute("SET default_transaction_read_only = on")
     damages: list[Damage] = []
     notes: list[str] = []
+    missed: list[_Part] = []
     done, total = 0, sum(part.bytes for part in parts)
     for part in parts:
         try:
@@ -83,10 +84,11 @@ def _examined(server: Session, watch: Watch) -> Examined:
                 damages.append(Damage(part.name, error.message.removeprefix("Postgres: ")))
             else:
                 notes.append(f"{part.name} was not looked through: amcheck ends with SQLSTATE {error.code}")
+                missed.append(part)
         done += part.bytes
         watch(done, total)
-    indexes = sum(part.index for part in parts)
-    return Examined(_counted(len(parts) - indexes, indexes), tuple(damages), tuple(notes))
+    indexes = [part.index for part in parts if part not in missed]
+    return Examined(_counted(len(indexes) - sum(indexes), sum(indexes)), tuple(damages), tuple(notes))
 
 
 def _counted(tables: int, indexes: int) -> str:

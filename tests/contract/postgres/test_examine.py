@@ -105,6 +105,7 @@ def test_an_error_that_is_no_damage(server: Postgres, database: str) -> None:
     )
     found = examine(server, database)
     assert found.damages == ()
+    assert found.looked == PARTS, "and not one more"
     assert found.notes == ("public.fails was not looked through: amcheck ends with SQLSTATE P0001",)
 
 
