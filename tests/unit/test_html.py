@@ -62,7 +62,16 @@ NO_SERVER = replace(
 )  # fmt: skip
 NOTHING = Report("my-shop", MANIFEST.id, NIGHT, "unverifiable", 0, 4, error="no answer", hint="later", reason="network")
 LOWER = replace(PASSED, level=2, wanted=2, tables=0, rows=0)
+SENSIBLE = replace(
+    PASSED, level=5, wanted=5, examined=("amcheck found no damage in 3 tables and 1 index",),
+    seconds={**PASSED.seconds, "amcheck": 70.0, "history": 0.1, "checks": 5.0},
+)  # fmt: skip
+SENSELESS = replace(
+    SENSIBLE, result="failed", level=4, failed_level=5, error="newest.sql does not hold", hint="mend it",
+    reason="checks", mismatches=(Mismatch("newest.sql", "check", "at most 86400", "90000", 5),),
+)  # fmt: skip
 EVERY = {
+    "sensible": SENSIBLE, "senseless": SENSELESS,
     "passed": PASSED, "differs": DIFFERS, "corrupt": CORRUPT, "no server": NO_SERVER, "nothing": NOTHING,
     "level 2": LOWER, "level 0": replace(LOWER, level=0, wanted=0, copy=None, seconds={"download": 1.0, "check": 0.1}),
 }  # fmt: skip
@@ -174,6 +183,20 @@ def test_all_that_the_json_says_is_in_it(report: Report) -> None:
         assert (
             f"Level {report.failed_level} was not reached: it does not hold that {LEVELS[report.failed_level]}" in shown
         )
+
+
+def test_what_makes_sense() -> None:
+    shown = page(SENSIBLE).shown
+    assert "can be restored, and its data is the same" in shown
+    assert "Found sound amcheck found no damage in 3 tables and 1 index" in shown
+    assert "5 the data makes sense held 1 min 15 s" in shown
+    shown = page(SENSELESS).shown
+    assert "can be restored, but its data does not make sense" in shown
+    assert "4 the data is the same held" in shown
+    assert "5 the data makes sense failed 1 min 15 s" in shown
+    assert "newest.sql check at most 86400 90000" in shown
+    assert "1 difference between the copy and what makes sense" in shown
+    assert "public.orders 5,000 equal" in shown
 
 
 def test_what_was_restored_and_where() -> None:

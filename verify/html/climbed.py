@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from verify.html.took import lasting
 from verify.report import LEVELS, PASSED, UNVERIFIABLE, Report
 
-_PHASES = {0: ("download", "check"), 1: ("decrypt", "decode", "inspect"), 2: ("start", "restore"), 3: ("compare",)}
+_PHASES = {
+    0: ("download", "check"),
+    1: ("decrypt", "decode", "inspect"),
+    2: ("start", "restore"),
+    3: ("compare",),
+    5: ("amcheck", "validate", "history", "checks"),
+}
 _TOGETHER = {4: 3}  # one comparison tells both
 HELD, FAILED, UNTRIED, UNASKED = "held", "failed", "not reached", "not asked for"
 

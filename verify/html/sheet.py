@@ -63,7 +63,7 @@ class Sheet:
         """What a manager needs; no more than was proven."""
         level = self.report.level
         if self.report.result == FAILED:
-            return "is not what it promises"
+            return "is not what it promises" if level < 4 else "can be restored, but its data does not make sense"
         if self.report.result == UNVERIFIABLE:
             return "could not be verified"
         if level >= 4:

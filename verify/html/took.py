@@ -16,6 +16,10 @@ _MEANING = {
     "start": "the throwaway, empty",
     "restore": "into the throwaway",
     "compare": "with the manifest",
+    "amcheck": "tables and indexes, for damage",
+    "validate": "collections, for damage",
+    "history": "with the verified backup before",
+    "checks": "the project's own",
 }
 _LEAST = 0.4  # per cent: what took next to nothing is still seen
 
