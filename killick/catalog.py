@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import groupby
+from typing import TypeVar
 
 from killick import layout, older
 from killick.stores import Store, Stored
@@ -103,6 +104,9 @@ class Failed:
     kind: str
 
 
+_Sourced = TypeVar("_Sourced", Backup, Failed)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A lock's key. `modified` is by the store's clock."""
@@ -134,6 +138,28 @@ class Catalog:
     @property
     def sources(self) -> list[str]:
         return sorted({b.source for b in self.backups} | {f.source for f in self.failures})
+
+    def parts(self) -> dict[str, Catalog]:
+        """Each source's own, without the locks."""
+        backups, partial, remains = (_grouped(kind) for kind in (self.backups, self.partial, self.remains))
+        failures = _grouped(self.failures)
+        return {
+            source: Catalog(
+                self.project,
+                tuple(backups.get(source, ())),
+                tuple(partial.get(source, ())),
+                tuple(remains.get(source, ())),
+                tuple(failures.get(source, ())),
+            )
+            for source in sorted({*backups, *partial, *remains, *failures})
+        }
+
+
+def _grouped(kind: Iterable[_Sourced]) -> dict[str, list[_Sourced]]:
+    groups: dict[str, list[_Sourced]] = {}
+    for one in kind:
+        groups.setdefault(one.source, []).append(one)
+    return groups
 
 
 def read(store: Store, project: str, zone: tzinfo = UTC) -> Catalog:

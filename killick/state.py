@@ -7,10 +7,12 @@ each source (the newest manifest, the newest piece of evidence, the newest faile
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, tzinfo
+from pathlib import Path
 from typing import Any
 
 from killick import catalog as catalogs
@@ -18,8 +20,12 @@ from killick import engines, layout, records, schedule
 from killick.catalog import Backup, Catalog, Evidence
 from killick.errors import KillickError
 from killick.manifest import Manifest
+from killick.nights import nights
 from killick.settings import Settings
 from killick.stores import Store, get_bytes
+
+NIGHTS = 30
+"""How many the strip has, and how many sizes are shown."""
 
 _CHECKS = ("verify", "refresh")
 
@@ -28,7 +34,7 @@ _CHECKS = ("verify", "refresh")
 class Verification:
     """The newest one, and what of older ones still counts. Times in seconds since 1970; None: never.
 
-    `restore_seconds` is 0 where it did not come to a restore.
+    `restore_seconds` is 0 where it did not come to a restore. `error` and `hint`: why the newest one did not pass.
     """
 
     last_attempt: float | None = None
@@ -39,6 +45,8 @@ class Verification:
     tables_checked: int = 0
     tables_mismatched: int = 0
     verified_snapshot: float | None = None
+    error: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,8 @@ class SourceState:
     `set`: the settings name this source; one that only the store knows is shown, and never stale.
     `seconds`, `raw_bytes` and `archive_bytes` are of the newest backup. `backups` counts by state: proven, unverified,
     failed (its verification), partial (an archive without a manifest). `error` tells of the last attempt, where it
-    failed: {"kind", "phase", "message", "hint"}.
+    failed: {"kind", "phase", "message", "hint"}. `nights` as killick.nights writes them; `sizes` are (time, bytes) of
+    the newest archives, oldest first.
     """
 
     source: str
@@ -68,44 +77,79 @@ class SourceState:
     bytes: int = 0
     error: Mapping[str, str] = field(default_factory=dict)
     verification: Verification = Verification()
+    nights: str = ""
+    sizes: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class State:
-    """`time` is when it was read, in seconds since 1970."""
+    """`time` is when it was read, in seconds since 1970; `today` (2026-11-23) the local day then: the strips' last.
+
+    `max_age` and `rto` are the settings' in seconds, 0 for none; `next_backup` and `next_verify` the planned runs;
+    `scratch_free` of `scratch_bytes` are left on the scratch folder's disk, 0 where that is not known.
+    """
 
     project: str
     time: float
     sources: tuple[SourceState, ...] = ()
+    today: str = ""
+    max_age: float = 0.0
+    rto: float = 0.0
+    next_backup: float | None = None
+    next_verify: float | None = None
+    scratch_free: int = 0
+    scratch_bytes: int = 0
+
+    @property
+    def day(self) -> date:
+        return date.fromisoformat(self.today) if self.today else datetime.fromtimestamp(self.time, UTC).date()
 
     def dumps(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
 def loads(text: str | bytes) -> State:
+    """Raises ValueError, KeyError, TypeError for what `dumps` did not write."""
     data = json.loads(text)
-    found = (SourceState(**{**one, "verification": Verification(**one["verification"])}) for one in data["sources"])
-    return State(data["project"], data["time"], tuple(found))
+    return State(**{**data, "sources": tuple(_source(one) for one in data["sources"])})
+
+
+def _source(data: Mapping[str, Any]) -> SourceState:
+    sizes = tuple((time, bytes) for time, bytes in data["sizes"])
+    return SourceState(**{**data, "sizes": sizes, "verification": Verification(**data["verification"])})
 
 
 def read(store: Store, settings: Settings, now: datetime) -> State:
     """Raises StoreError and its kinds. An object that cannot be read leaves its facts out, and no more."""
     catalog = catalogs.read(store, settings.project, settings.zone)
     names = [s.name for s in settings.sources]
+    parts = catalog.parts()
     others = [name for name in catalog.sources if name not in names]
     interval = schedule.interval(settings.schedule, now, settings.zone)
     schemes = {s.name: s.url.partition("://")[0] for s in settings.sources}
     found = []
     for name in [*names, *others]:
         given = SourceState(name, engine=_engine(schemes.get(name, "")), set=name in schemes)
-        found.append(_source(store, catalog, replace(given, interval=interval if given.set else 0.0)))
-    return State(settings.project, now.timestamp(), tuple(found))
+        given = replace(given, interval=interval if given.set else 0.0)
+        found.append(of_source(store, parts.get(name, Catalog(settings.project)), given, settings.zone, now))
+    free, whole = _disk(settings.scratch)
+    return State(
+        settings.project,
+        now.timestamp(),
+        tuple(found),
+        today=now.astimezone(settings.zone).date().isoformat(),
+        max_age=settings.verify.max_age,
+        rto=settings.verify.rto,
+        next_backup=_moment(schedule.next_run(settings.schedule, now, settings.zone)),
+        next_verify=_moment(schedule.next_run(settings.verify.schedule, now, settings.zone)),
+        scratch_free=free,
+        scratch_bytes=whole,
+    )
 
 
-def _source(store: Store, catalog: Catalog, given: SourceState) -> SourceState:
-    backups = catalog.of(given.source)
-    partial = [b for b in catalog.partial if b.source == given.source]
-    failures = [f for f in catalog.failures if f.source == given.source]
+def of_source(store: Store, part: Catalog, given: SourceState, zone: tzinfo, now: datetime) -> SourceState:
+    """`given` with what the catalog of this one source tells, and three objects at most. Raises nothing of one."""
+    backups, partial, failures = part.backups, part.partial, part.failures
     success = backups[0].time if backups else None
     newer = [f for f in failures if success is None or f.time > success]
     attempts = [time for time in (success, failures[0].time if failures else None) if time]
@@ -120,13 +164,28 @@ def _source(store: Store, catalog: Catalog, given: SourceState) -> SourceState:
         consecutive_failures=len(newer),
         backups=counts,
         bytes=sum(b.bytes for b in (*backups, *partial)),
-        verification=_verification(store, catalog, backups),
-        error=_error(store, layout.failed(catalog.project, newer[0].id, newer[0].kind), newer[0].kind) if newer else {},
+        verification=_verification(store, part),
+        error=_error(store, layout.failed(part.project, newer[0].id, newer[0].kind), newer[0].kind) if newer else {},
+        nights=nights(part, NIGHTS, zone, now, given.interval),
+        sizes=tuple((b.time.timestamp(), b.bytes) for b in reversed(backups[:NIGHTS])),
     )
     own = next((b for b in backups if not b.older), None)
     with suppress(KillickError):
         return _described(state, records.manifest(store, own), own == backups[0]) if own else state
     return state
+
+
+def _disk(folder: Path) -> tuple[int, int]:
+    """(free, all) bytes of the disk that the folder lies on, or will."""
+    for place in (folder, *folder.parents):
+        with suppress(OSError):
+            usage = shutil.disk_usage(place)
+            return usage.free, usage.total
+    return 0, 0
+
+
+def _moment(time: datetime | None) -> float | None:
+    return time.timestamp() if time else None
 
 
 def _described(state: SourceState, manifest: Manifest, newest: bool) -> SourceState:
@@ -141,10 +200,10 @@ def _described(state: SourceState, manifest: Manifest, newest: bool) -> SourceSt
     )
 
 
-def _verification(store: Store, catalog: Catalog, backups: list[Backup]) -> Verification:
-    """Of every backup that the store remembers, the pruned ones too."""
-    source = {b.source for b in backups}
-    remembered = [*backups, *(b for b in catalog.remains if b.source in source)]
+def _verification(store: Store, part: Catalog) -> Verification:
+    """Of every backup that the store remembers, the pruned ones too where one is left."""
+    backups = part.backups
+    remembered = (*backups, *(part.remains if backups else ()))
     checks = [(e.when, b, e) for b in remembered for e in b.evidence if e.kind in _CHECKS]
     if not checks:
         return Verification()
@@ -152,7 +211,7 @@ def _verification(store: Store, catalog: Catalog, backups: list[Backup]) -> Veri
     passed = [when for when, _, e in checks if e.result == "passed"]
     proven = [b.time for b in backups if b.proven]
     record = _record(store, backup, newest)
-    seconds, mismatches = record.get("restore_seconds"), record.get("mismatches")
+    seconds = record.get("restore_seconds")
     return Verification(
         last_attempt=when.timestamp(),
         last_success=max(passed).timestamp() if passed else None,
@@ -160,8 +219,10 @@ def _verification(store: Store, catalog: Catalog, backups: list[Backup]) -> Veri
         level=newest.level,
         restore_seconds=float(seconds) if isinstance(seconds, (int, float)) else 0.0,
         tables_checked=_count(record.get("tables")),
-        tables_mismatched=len({m.get("table") for m in mismatches}) if isinstance(mismatches, list) else 0,
+        tables_mismatched=_different(record.get("mismatches")),
         verified_snapshot=max(proven).timestamp() if proven else None,
+        error=str(record.get("error") or ""),
+        hint=str(record.get("hint") or ""),
     )
 
 
@@ -171,6 +232,11 @@ def _record(store: Store, backup: Backup, evidence: Evidence) -> dict[str, Any]:
 
 def _count(tables: object) -> int:
     return tables if isinstance(tables, int) else len(tables) if isinstance(tables, (list, dict)) else 0
+
+
+def _different(mismatches: object) -> int:
+    found = mismatches if isinstance(mismatches, list) else []
+    return len({m.get("table") for m in found if isinstance(m, dict)})
 
 
 def _error(store: Store, key: str, kind: str) -> dict[str, str]:

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,8 +29,9 @@ def run() -> None:
     """
     from killick import settings as configuration  # not a session: the loop needs no store
     from killick.observers.log import Log
+    from sidecar import night as nights
     from sidecar.loop import Loop, Processes
-    from sidecar.server import Board, serve
+    from sidecar.server import Board, Site, serve
 
     settings = configuration.load(os.environ, "project")
     if not settings.schedule.off:
@@ -37,12 +39,14 @@ def run() -> None:
     telling = settings.telling
     log = Log(telling.log_format, telling.log_level, sys.stderr)
     board = Board()
+    children = Processes(board.beat)
+    site = Site(board, nights.by_child(children.answer), telling.page)
     with ExitStack() as stack:
         if telling.metrics_port:
-            stack.enter_context(serve(board, telling.metrics_port, telling.page_password))
+            stack.enter_context(serve(site, telling.metrics_port, telling.page_password))
         log.line("info", "sidecar-started", {"project": settings.project, "schedule": settings.schedule.text})
         try:
-            Loop(settings, board, log, Processes(board.beat)).forever()
+            Loop(settings, board, log, children).forever()
         except Aborted as stopped:
             log.line("info", "sidecar-stopped", {"message": stopped.message})
 
@@ -64,7 +68,7 @@ def health(live: bool) -> None:
     if live:
         well, text = _live(session.settings.telling.metrics_port)
     else:
-        well, text = readiness(_state(session), time.time())
+        well, text = readiness((_state(session),), time.time())
     click.echo(text)
     sys.exit(0 if well else 1)
 
@@ -81,6 +85,66 @@ def state(as_json: bool) -> None:
         return
     for source in found.sources:
         click.echo(source)
+
+
+@click.command(hidden=True)
+@click.argument("source")
+@click.argument("day")
+def night(source: str, day: str) -> None:
+    """What the page shows of one local day, as JSON; not a stable format."""
+    from killick.session import begin
+    from sidecar import night as nights
+
+    session = begin("project")
+    wanted = date.fromisoformat(day)
+    document = nights.read(session.store, session.project, source, wanted, session.settings.zone)
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+@click.command()
+@click.argument("store", required=False)
+@click.option("--expect", type=click.Path(path_type=Path), help="A file of projects that must be there, one a line.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Where to answer; default: METRICS_PORT. 0: a free one.")
+@click.option("--json", "as_json", is_flag=True, help="One document on stdout, and no server.")
+def fleet(store: str | None, expect: Path | None, port: int | None, as_json: bool) -> None:
+    """All projects of a store, for whoever has dozens: one page, /metrics, /state.json.
+
+    STORE is s3://bucket/prefix or file:///folder; default: the variable of that name. It needs rights to list and to
+    read, and nothing else: it also sees projects whose server is dead. It ends by SIGTERM, with status 0.
+
+    \b
+    Examples:
+      killick fleet s3://bucket/backups                  http://localhost:9187/
+      killick fleet --expect projects.txt                also those that have no backup at all
+      killick fleet s3://bucket/backups --json           for a program to read
+    """
+    from killick import settings as configuration
+    from killick import stores
+    from killick.observers.log import Log
+    from sidecar import fleet as fleets
+    from sidecar.night import read
+    from sidecar.report import document
+    from sidecar.server import Board, Site, serve
+
+    settings = configuration.load({**os.environ, **({"STORE": store} if store else {})})
+    telling = settings.telling
+    place = stores.connect(settings.store, settings.access)
+    found = fleets.Fleet(place, settings, fleets.expected(expect) if expect else ())
+    if as_json:
+        now = datetime.now(UTC)
+        click.echo(json.dumps(document(found.read(now), now.timestamp()), ensure_ascii=False, indent=1))
+        return
+    if port is None and not telling.metrics_port:
+        raise KillickError("METRICS_PORT is off, and a fleet has nothing else to do", "give --port, or --json")
+    board = Board()
+    site = Site(board, lambda project, source, day: read(place, project, source, day, settings.zone), telling.page)
+    log = Log(telling.log_format, telling.log_level, sys.stderr)
+    with serve(site, telling.metrics_port if port is None else port, telling.page_password) as answered:
+        log.line("info", "fleet-started", {"store": settings.store, "port": answered})
+        try:
+            fleets.watch(found, board, log)
+        except Aborted as stopped:
+            log.line("info", "fleet-stopped", {"message": stopped.message})
 
 
 def _state(session: Session) -> State:
@@ -170,4 +234,4 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
-verbs: list[click.Command] = [run, backup, prune, doctor, health, state]
+verbs: list[click.Command] = [run, backup, prune, doctor, health, fleet, state, night]

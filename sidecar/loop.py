@@ -21,7 +21,7 @@ from killick.process import Command, run, start
 from killick.schedule import Schedule, due, next_run
 from killick.settings import Settings
 from killick.state import State
-from sidecar.server import Board
+from sidecar.site import Board
 
 GRACE = 5.0  # seconds that a child has to put things away
 LOOK, REFRESH = 5, 300  # seconds between two looks at the clock, at the store
@@ -104,6 +104,7 @@ class Loop:
             raise
         except (KillickError, TimeoutError, ValueError, KeyError, TypeError) as error:
             self._log.line("warning", "state-unknown", {"message": str(error)})
+            self._board.unreadable(str(error), self._clock().timestamp())
             return
         self._board.state = found
         if self._missed is None:

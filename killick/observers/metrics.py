@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -16,16 +16,17 @@ _RESULTS = ("passed", "failed", "unverifiable")
 _LABELS = ("project", "source", "engine")
 
 
-def exposition(state: State | None) -> bytes:
-    """In Prometheus' text format. Without a state: killick's version alone."""
+def exposition(*states: State) -> bytes:
+    """In Prometheus' text format, each project's. Without a state: killick's version alone."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Sources(state))
+    registry.register(_Sources(states))
     return generate_latest(registry)
 
 
 class _Sources(Collector):
-    def __init__(self, state: State | None) -> None:
-        self._state = state
+    def __init__(self, states: Sequence[State]) -> None:
+        self._states = states
+        self._project = ""
         self._families: dict[str, GaugeMetricFamily] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -33,10 +34,12 @@ class _Sources(Collector):
         version = GaugeMetricFamily("killick_info", "The version of killick that answers.", labels=("version",))
         version.add_metric((__version__,), 1)
         yield version
-        for source in self._state.sources if self._state else ():
-            self._backup(source)
-            self._verify(source)
-            self._store(source)
+        for state in self._states:
+            self._project = state.project
+            for source in state.sources:
+                self._backup(source)
+                self._verify(source)
+                self._store(source)
         yield from self._families.values()
 
     def _backup(self, s: SourceState) -> None:
@@ -99,7 +102,3 @@ class _Sources(Collector):
         if family is None:
             family = self._families[name] = GaugeMetricFamily(f"killick_{name}", help, labels=(*_LABELS, *labels))
         family.add_metric((self._project, s.source, s.engine, *labels.values()), value)
-
-    @property
-    def _project(self) -> str:
-        return self._state.project if self._state else ""

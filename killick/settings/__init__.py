@@ -60,6 +60,7 @@ class Telling:
     log_format: str = "logfmt"
     log_level: str = "info"
     metrics_port: int = 9187
+    page: bool = True
     page_password: str = field(default="", repr=False)
     sentry_dsn: str = field(default="", repr=False)
     notify_urls: tuple[str, ...] = field(default=(), repr=False)
@@ -229,6 +230,7 @@ def _telling(read: Reader) -> Telling:
         log_format=read("LOG_FORMAT") or "logfmt",
         log_level=read("LOG_LEVEL") or "info",
         metrics_port=read("METRICS_PORT") or 0,
+        page=bool(read("PAGE")),
         page_password=read("PAGE_PASSWORD") or "",
         sentry_dsn=read("SENTRY_DSN") or "",
         notify_urls=read("NOTIFY_URLS") or (),

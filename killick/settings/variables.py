@@ -127,6 +127,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
     ),
     "Telling": (
         V("METRICS_PORT", "`/metrics`, `/healthz` and the evidence page `/`; `off`", "9187", values.port),
+        V("PAGE", "`off`: metrics and health alone, neither page nor badge", "on", values.switch),
         V("PAGE_PASSWORD", "asked for by the evidence page (any user name)", **PASSWORD),
         V("LOG_FORMAT", "`logfmt` or `json`", "logfmt", values.choice("logfmt", "json")),
         V("LOG_LEVEL", "`debug` shows tracebacks", "info", values.choice("debug", "info", "warning")),

@@ -29,7 +29,7 @@ from killick.state import SourceState, State, Verification
 from sidecar import loop as loops
 from sidecar.health import allowed, judge, span
 from sidecar.loop import Loop
-from sidecar.page import page
+from sidecar.page import overview
 from sidecar.server import Board, serve
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -413,7 +413,7 @@ def test_the_page_and_its_password() -> None:
 
 
 def test_every_element_of_the_page_is_closed() -> None:
-    html = page(State("shop", 0.0, (known("db", NIGHT),)), NOON.timestamp())
+    html = overview([State("shop", 0.0, (known("db", NIGHT),))], NOON.timestamp())
     for tag in ("table", "thead", "tbody", "tr", "td", "th", "small", "span", "h1", "style"):
         opened = len(re.findall(rf"<{tag}[ >]", html))
         assert opened

@@ -175,8 +175,8 @@ killick_store_backups{state} killick_store_bytes
 """
 
 
-def samples(found: state.State | None) -> dict[str, dict[tuple[str, ...], float]]:
-    text = metrics.exposition(found).decode()
+def samples(*found: state.State) -> dict[str, dict[tuple[str, ...], float]]:
+    text = metrics.exposition(*found).decode()
     return {
         family.name: {tuple(s.labels.values()): s.value for s in family.samples}
         for family in text_string_to_metric_families(text)
@@ -207,7 +207,7 @@ def test_what_never_happened_has_no_sample(store: Store, settings: Settings) -> 
     assert "killick_backup_last_success_timestamp_seconds" not in got
     assert "killick_verify_last_result" not in got
     assert set(got["killick_backup_interval_seconds"].values()) == {86400.0}
-    assert samples(None).keys() == {"killick_info"}
+    assert samples().keys() == {"killick_info"}
 
 
 def test_metrics_are_the_same_after_a_restart(store: Store, settings: Settings) -> None:
