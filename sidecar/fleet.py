@@ -7,7 +7,7 @@ never change once they are written, so a source is read again only when its part
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -37,19 +37,19 @@ class Fleet:
         self._zone = settings.zone
         self._known: dict[tuple[str, str], tuple[int, SourceState]] = {}
 
-    def read(self, now: datetime) -> tuple[State, ...]:
+    def read(self, now: datetime, beat: Callable[[], None] = lambda: None) -> tuple[State, ...]:
         """Every project by its name; one that is expected and has nothing has a source without a name.
 
-        Raises StoreError and its kinds.
+        `beat` is called after each project. Raises StoreError and its kinds.
         """
-        found = {catalog.project: self._project(catalog, now) for catalog in catalogs.fleet(self._store, self._zone)}
+        found = {}
+        for catalog in catalogs.fleet(self._store, self._zone):
+            found[catalog.project] = self._state(catalog.project, tuple(self._sources(catalog, now)), now)
+            beat()
         for project in self._expected:
             if project not in found:
                 found[project] = self._state(project, (SourceState("", backups=_NOTHING),), now)
         return tuple(found[project] for project in sorted(found))
-
-    def _project(self, catalog: Catalog, now: datetime) -> State:
-        return self._state(catalog.project, tuple(self._sources(catalog, now)), now)
 
     def _sources(self, catalog: Catalog, now: datetime) -> Iterator[SourceState]:
         for source, part in catalog.parts().items():
@@ -89,7 +89,7 @@ def watch(fleet: Fleet, board: Board, log: Log) -> NoReturn:
 def refresh(fleet: Fleet, board: Board, log: Log) -> None:
     now = datetime.now(UTC)
     try:
-        board.show(*fleet.read(now))
+        board.show(*fleet.read(now, board.beat))
     except StoreError as error:
         log.line("warning", "state-unknown", {"message": str(error)})
         board.unreadable(str(error), now.timestamp())

@@ -62,7 +62,7 @@ _FAILED = replace(
     last_success=NIGHT - 3 * DAY,
     consecutive_failures=3,
     error=UNREACHABLE,
-    nights="55555.5555500555!5555555555xxx"[:30],
+    nights="55555.55555005!555555555555xxx",
     verification=replace(_EVENTS.verification, restore_seconds=2460.0, verified_snapshot=NIGHT - 3 * DAY),
 )
 _NEVER = source(
@@ -73,7 +73,24 @@ _NEVER = source(
 
 
 def _fleet() -> tuple[State, ...]:
-    names = "atlas harbour lagoon quay tidepool kelp reef cove delta fjord gulf inlet jetty lock marina narrows".split()
+    names = [
+        "atlas",
+        "harbour",
+        "lagoon",
+        "quay",
+        "tidepool",
+        "kelp",
+        "reef",
+        "cove",
+        "delta",
+        "fjord",
+        "gulf",
+        "inlet",
+        "jetty",
+        "lock",
+        "marina",
+        "narrows",
+    ]
     names += [f"{name}-{place}" for place in ("north", "south") for name in names[:12]]
     states = [project(source(megabytes=5 + 37 * (at % 11)), name=name) for at, name in enumerate(sorted(names))]
     states[4] = project(replace(_FAILED, source="db", engine="postgres"), name=states[4].project)
