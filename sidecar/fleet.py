@@ -16,7 +16,7 @@ from killick import catalog as catalogs
 from killick import state
 from killick.catalog import Catalog
 from killick.errors import SettingsError, StoreError
-from killick.nights import interval
+from killick.nights import DAY, interval
 from killick.observers.log import Log
 from killick.settings import Settings, values
 from killick.state import SourceState, State
@@ -48,7 +48,7 @@ class Fleet:
             beat()
         for project in self._expected:
             if project not in found:
-                found[project] = self._state(project, (SourceState("", backups=_NOTHING),), now)
+                found[project] = self._state(project, (SourceState("", interval=DAY, backups=_NOTHING),), now)
         return tuple(found[project] for project in sorted(found))
 
     def _sources(self, catalog: Catalog, now: datetime) -> Iterator[SourceState]:

@@ -27,7 +27,7 @@ def judge(state: State, now: float) -> list[Judgement]:
 
 
 def _judge(source: SourceState, now: float) -> Judgement:
-    name = source.source
+    name = source.source or "no source"
     if not source.interval:
         return Judgement(name, True, f"{name}: its schedule is off")
     failed = f"; the last attempt failed: {source.error.get('message') or source.error['kind']}" if source.error else ""

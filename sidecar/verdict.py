@@ -35,15 +35,16 @@ def verdict(state: State, source: SourceState, now: float) -> Verdict:
 def _said(state: State, s: SourceState, now: float) -> list[Verdict]:
     v = s.verification
     proven = v.verified_snapshot
+    oldest = max(state.max_age, allowed(s.interval))  # data cannot be proven before it is backed up
     if s.last_success is None:
         why = s.error.get("message") or "nothing of it is in the store"
         return [Verdict(BAD if s.set else IDLE, "no backup yet", why, s.error.get("hint") or "killick backup")]
     if proven is None:
         found = [Verdict(LOOK if s.set else IDLE, "never verified", "no backup of it was ever proven restorable",
                          v.hint or "killick verify")]  # fmt: skip
-    elif s.set and state.max_age and now - proven > state.max_age:
+    elif s.set and state.max_age and now - proven > oldest:
         found = [Verdict(BAD, "proof too old", f"what is proven restorable is {span(now - proven)} old, and should not "
-                         f"be older than {span(state.max_age)}", v.hint or "killick verify")]  # fmt: skip
+                         f"be older than {span(oldest)}", v.hint or "killick verify")]  # fmt: skip
     else:
         found = [Verdict(GOOD if s.set else IDLE, "restorable", f"the data of {ago(proven, now)} is proven restorable")]
     if s.error:

@@ -51,7 +51,7 @@ _STROKES = {
 }
 
 
-def strip(marks: str) -> Markup:
+def nights(marks: str) -> Markup:
     """All nights as one small picture, a path for each kind."""
     inner = Markup()
     for kind, (wanted, shape) in _STROKES.items():
@@ -68,8 +68,8 @@ def sparkline(points: Sequence[tuple[float, int]]) -> Markup:
     if len(points) < 2 or points[-1][0] <= points[0][0]:
         return Markup()
     start, length = points[0][0], points[-1][0] - points[0][0]
-    most = max(bytes for _, bytes in points) or 1
-    places = [(2 + 156 * (time - start) / length, 34 - 32 * bytes / most) for time, bytes in points]
+    most = max(bytes for _, bytes in points)
+    places = [(2 + 156 * (time - start) / length, 34 - 32 * bytes / (most or 1)) for time, bytes in points]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     inner = Markup('<polygon class="area" points="2,34 {} {:.1f},34"/><polyline class="line" points="{}"/>').format(
         line, places[-1][0], line
@@ -107,7 +107,7 @@ _FILLS = {GOOD: "#1a7f4b", IDLE: "#5b6670", LOOK: "#8a5a00", BAD: "#b3261e"}
 
 def badge(text: str, rank: int) -> str:
     """An image of its own, for a README: it brings its colours."""
-    left, right = 62, 14 + round(6.3 * len(text))
+    left, right = 62, 14 + round(6.1 * len(text))
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="20" role="img" aria-label="backups: {text}">'
         '<title>backups: {text}</title><rect width="{whole}" height="20" rx="4" fill="{fill}"/>'

@@ -29,6 +29,7 @@ from restore.listing import entries
 from restore.result import Result
 from sidecar import prune
 from sidecar.backup import Outcome
+from sidecar.report import document
 from verify.outcome import _LACKING, _NOT_ITS_FAULT
 from verify.report import EXIT, LEVELS, Report
 
@@ -97,7 +98,21 @@ PLACES = (
     # in containers, in examples, in URLs; each with what lies below it
     *("/run/secrets", "/proc", "/var/lib/killick", "/tmp", "/uploads", "/srv", "/backups", "/etc/killick"),
     *("/var/run/docker.sock", "/etc/nginx", "/v", "/images/create"),
-    *("/metrics", "/healthz", "/readyz", "/fail", "/", "/shop", "/copy", "/my-shop"),
+    *(
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/source",
+        "/night",
+        "/state.json",
+        "/badge.svg",
+        "/badge",
+        "/fail",
+        "/",
+        "/shop",
+        "/copy",
+        "/my-shop",
+    ),
 )
 
 
@@ -255,6 +270,7 @@ def test_the_fields_of_every_json() -> None:
         **dict.fromkeys(("restore", "seed", "snapshot", "reset"), Result("i", "there", {}).to_json()),
         "verify": report.to_json(),
         "prune": prune.to_json(Decision(seen, True, "newest")),
+        "fleet": document([State("shop", 0.0, (SourceState("db", verification=Verification(result="passed")),))], 0.0),
         "doctor": asdict(Check("a", True)),
         "deploy": deploy.Outcome("shop", "", True, [], {}, [Container("a", "", "", "", "", 0, 0, "")]).to_json(),
     }
