@@ -60,17 +60,28 @@ def eventually(port: int, path: str, text: str) -> str:
     raise AssertionError(f"{path} never said {text!r}")
 
 
+def resident(pid: int) -> int:
+    """kB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
 def test_what_the_store_holds_is_told_and_sigterm_ends_it(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
-    back_up(stores.connect(f"file://{tmp_path}/store"), datetime.now(UTC))
+    made = back_up(stores.connect(f"file://{tmp_path}/store"), datetime.now(UTC))
     with sidecar(tmp_path) as (process, port):
         eventually(port, "/metrics", 'killick_backup_last_success_timestamp_seconds{engine="postgres"')
         assert answer(port, "/healthz")[0] == 200
         assert answer(port, "/readyz") == (200, "db: the newest backup is 0 min old\n")
+        assert resident(process.pid) < IDLE
         assert "shop: backups" in answer(port, "/")[1]
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-        assert resident < IDLE
+        status, night = answer(port, f"/night/shop/db/{datetime.now(UTC):%Y-%m-%d}")
+        assert status == 200
+        assert f"<code>{made}</code>" in night
+        assert "postgres 16.4, app" in night, "read by a child, from the manifest"
+        assert resident(process.pid) < IDLE, "with the templates too"
+        loaded = Path(f"/proc/{process.pid}/maps").read_text()
+        assert not [driver for driver in ("psycopg2", "botocore", "bson") if driver in loaded]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     assert "sidecar-stopped" in (tmp_path / "log").read_text()
@@ -142,6 +153,13 @@ def test_sigterm_during_a_backup_leaves_nothing_partial(tmp_path: Path, database
     log = (tmp_path / "log").read_text()
     assert "sidecar-stopped" in log
     assert "Traceback" not in log
+
+
+def test_a_page_behind_a_password_or_none_at_all(tmp_path: Path) -> None:
+    for more, status in (({"PAGE_PASSWORD": "s"}, 401), ({"PAGE": "off"}, 404)):
+        with sidecar(tmp_path, SCHEDULE="off", **more) as (_, port):
+            eventually(port, "/metrics", "killick_info")
+            assert answer(port, "/")[0] == status
 
 
 def test_bad_settings_end_it_with_2(tmp_path: Path) -> None:
