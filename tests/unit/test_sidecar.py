@@ -162,6 +162,9 @@ def test_a_store_that_cannot_be_read_stops_no_schedule(settings: Settings) -> No
     world.state = None
     world.loop.refresh()
     assert json.loads(world.out.getvalue())["event"] == "state-unknown"
+    assert world.board.trouble
+    assert world.board.trouble[0] == world.now.timestamp()
+    assert "no route to the store" in world.board.trouble[1]
     assert world.until(NOON + timedelta(hours=14)) == []
     assert world.until(NOON + timedelta(hours=16)) == [("backup",), ("prune",)]
 

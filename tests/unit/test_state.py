@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -80,6 +81,23 @@ def test_a_backup(store: Store, settings: Settings) -> None:
     assert (found.raw_bytes, found.archive_bytes, found.bytes) == (90, 7, 7)
     assert found.seconds == {"dump": 2.5, "codec": 1.0}
     assert found.backups == {"proven": 0, "unverified": 1, "failed": 0, "partial": 0}
+
+
+def test_what_the_page_shows_beside(store: Store, settings: Settings) -> None:
+    whole = replace(settings, zone=ZoneInfo("Pacific/Auckland"), verify=replace(settings.verify, rto=1800.0))
+    for day in (20, 22, 23):
+        back_up(store, NIGHT.replace(day=day), size=day)
+    back_up(store, NIGHT.replace(day=23), "old")
+    found = state.read(store, whole, NOW)
+    assert found.today == NOW.astimezone(whole.zone).date().isoformat()
+    assert (found.max_age, found.rto) == (3 * 86400.0, 1800.0)
+    assert found.next_backup is not None
+    assert found.time < found.next_backup <= found.time + 86400
+    assert found.next_verify is not None
+    assert 0 < found.scratch_free < found.scratch_bytes
+    assert [bytes for _, bytes in found.sources[0].sizes] == [20, 22, 23]
+    assert len(found.sources[0].nights) == state.NIGHTS
+    assert [one.nights.count("0") for one in found.sources] == [3, 0, 1], "each source has its own strip"
 
 
 def test_failures_since_then(store: Store, settings: Settings) -> None:
