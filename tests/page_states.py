@@ -69,6 +69,8 @@ _NEVER = source(
     verification=Verification(),
     nights=" " * 22 + "00000000",
     backups={"proven": 0, "unverified": 8, "failed": 0, "partial": 0},
+    bytes=8 * 49_100_000,
+    sizes=source().sizes[-8:],
 )
 
 
