@@ -14,7 +14,12 @@ def size(count: float) -> str:
 
 def age(now: datetime, then: datetime) -> str:
     """How long ago, in one unit: 7 h."""
-    seconds = max(0.0, (now - then).total_seconds())
+    return lasting((now - then).total_seconds())
+
+
+def lasting(seconds: float) -> str:
+    """In one unit: 6 min."""
+    seconds = max(0.0, seconds)
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length or (unit == "min" and seconds >= length):
             return f"{seconds // length:.0f} {unit}"

@@ -5,6 +5,7 @@
     <project>/<stamp>-<source>.evidence/<stamp>-<kind>-<result>-<level>.json      one for each verification
     <project>/<stamp>-<source>.failed-<class>.json                                an attempt that failed
     <project>/<source>.lock.<n>                                                   who is at work
+    <project>/digest-<stamp>.json                                                 the newest digest that went out
 
 A stamp is the start of the run in UTC, 20261123T030000Z; an id is <stamp>-<source>.
 """
@@ -79,6 +80,14 @@ def evidence(project: str, id: str, when: datetime, kind: str, result: str, leve
 
 def lock(project: str, source: str, generation: int) -> str:
     return f"{project}/{source}.lock.{generation}"
+
+
+DIGEST = "{}/digest-"
+"""What the keys of a project's digests begin with."""
+
+
+def digest(project: str, planned: datetime) -> str:
+    return f"{DIGEST.format(project)}{stamp(planned)}.json"
 
 
 def parse(project: str, key: str) -> Key | None:

@@ -219,6 +219,34 @@ def prune(dry_run: bool, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--send", "sends", is_flag=True, help="Send it to NOTIFY_URLS instead of printing it.")
+@click.option("--due", is_flag=True, help="Only the one that DIGEST planned last, unless somebody sent it.")
+def digest(sends: bool, due: bool) -> None:
+    """The last seven nights: how many were verified, how old the proven data is, how long a restore takes.
+
+    \b
+    Examples:
+      killick digest                 shows it
+      killick digest --send          tells everybody, now
+      killick digest --send --due    what the sidecar does; for a cron job
+    """
+    from killick.session import begin
+    from sidecar import digest as digests
+
+    session, now = begin("project"), datetime.now(UTC)
+    if due and not sends:
+        raise click.UsageError("--due goes with --send")
+    if due:
+        digests.send_due(session, now)
+        return
+    found = digests.read(session, now, now)
+    if sends:
+        digests.send(session, found)
+    else:
+        click.echo(f"{found.title}\n{found.text}")
+
+
+@click.command()
 @click.option("--json", "as_json", is_flag=True, help="One document on stdout: a list of checks.")
 def doctor(as_json: bool) -> None:
     """Check settings, sources, store, scratch, programs and clock; say how to mend each. Exit 0 or 1."""
@@ -234,4 +262,4 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
-verbs: list[click.Command] = [run, backup, prune, doctor, health, fleet, state, night]
+verbs: list[click.Command] = [run, backup, prune, digest, doctor, health, fleet, state, night]

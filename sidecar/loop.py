@@ -25,6 +25,7 @@ from sidecar.site import Board
 
 GRACE = 5.0  # seconds that a child has to put things away
 LOOK, REFRESH = 5, 300  # seconds between two looks at the clock, at the store
+CATCH_UP = timedelta(days=1)  # a digest that was due while nobody ran is sent within it
 RETRY, LONGEST = timedelta(minutes=1), timedelta(hours=1)  # between attempts at a first backup
 _ANSWER = 120.0  # seconds that reading the store may take
 
@@ -80,6 +81,7 @@ class Loop:
         self._children = children
         self._clock = clock
         self._since = self._verified = clock()
+        self._digested, self._digest_again = self._since - CATCH_UP, self._since
         self._missed: list[str] | None = None
         self._again = RETRY
         self._not_before = self._since
@@ -121,6 +123,9 @@ class Loop:
         now = self._clock()
         if self._unproven or self._due(self._settings.verify.schedule, self._verified, now):
             self._verify(now)
+        telling, now = self._settings.telling, self._clock()
+        if telling.notify_urls and now >= self._digest_again and self._due(telling.digest, self._digested, now):
+            self._digest(now)
 
     def _due(self, plan: Schedule, since: datetime, now: datetime) -> bool:
         planned = next_run(plan, since, self._settings.zone)
@@ -151,10 +156,18 @@ class Loop:
             self._do("verify", "latest", "--source", source)
         self.refresh()
 
-    def _do(self, *argv: str) -> None:
+    def _digest(self, now: datetime) -> None:
+        """The store knows which was sent. One that could not be is tried again each hour."""
+        if self._do("digest", "--send", "--due") == 0:
+            self._digested = now
+        else:
+            self._digest_again = now + LONGEST
+
+    def _do(self, *argv: str) -> int:
         status = self._children.do(*argv)
         if status < 0:  # its own words are in the log, unless it was killed
             self._log.line("error", "killed", {"verb": argv[0], "signal": -status})
+        return status
 
 
 def turn(chores: Scheduler) -> None:

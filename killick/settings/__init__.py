@@ -19,7 +19,7 @@ from killick.errors import NotFound, SettingsError
 from killick.limits import limits
 from killick.masking import Mask
 from killick.retention import Policy
-from killick.schedule import OFF, Schedule
+from killick.schedule import OFF, Schedule, parse
 from killick.settings.environ import Reader
 from killick.settings.sources import Sources, database, target
 from killick.stores import Access
@@ -64,6 +64,7 @@ class Telling:
     page_password: str = field(default="", repr=False)
     sentry_dsn: str = field(default="", repr=False)
     notify_urls: tuple[str, ...] = field(default=(), repr=False)
+    digest: Schedule = field(default_factory=lambda: parse("every monday at 08:00"))
     ping_url: str = field(default="", repr=False)
 
 
@@ -234,6 +235,7 @@ def _telling(read: Reader) -> Telling:
         page_password=read("PAGE_PASSWORD") or "",
         sentry_dsn=read("SENTRY_DSN") or "",
         notify_urls=read("NOTIFY_URLS") or (),
+        digest=read("DIGEST") or OFF,
         ping_url=read("PING_URL") or "",
     )
 

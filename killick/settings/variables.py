@@ -133,6 +133,8 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         V("LOG_LEVEL", "`debug` shows tracebacks", "info", values.choice("debug", "info", "warning")),
         V("SENTRY_DSN", "errors and cron check-ins", parse=values.dsn, secret=True),
         V("NOTIFY_URLS", "Slack and a hundred others, as apprise writes them", parse=values.notify_urls, secret=True),
+        V("DIGEST", "when `NOTIFY_URLS` are told of the last seven nights; as `SCHEDULE`", "every monday at 08:00",
+          schedule.parse),
         V("PING_URL", "a dead-man's ping: asked after each success, `/fail` after a failure",
           parse=values.web, secret=True),
     ),

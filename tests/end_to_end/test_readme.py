@@ -83,6 +83,7 @@ EXPECTED = {
     "fetch": "backup.tar",
     "restore": "3 rows",
     "verify": "can be restored: level 5",
+    "digest": "db: 1 of 1 nights verified",
     "prune": "keep",
     "health": "db: the newest backup is",
     "doctor": "✓ store: can be written",
