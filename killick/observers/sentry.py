@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ from killick.settings import Settings
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event as SentryEvent
+    from sentry_sdk.types import MonitorConfig
 
 FLUSH = 5.0  # seconds that the end of a run waits for Sentry
+_SLUG = 50  # characters, after which Sentry cuts a monitor's slug off
 
 
 class Sentry:
@@ -47,17 +50,18 @@ class Sentry:
         check_in: dict[str, Any] = {
             "type": "check_in",
             "check_in_id": self._check_ins.setdefault(event.source, _id()),
-            "monitor_slug": f"{event.project}-{event.source}".replace("_", "-"),
+            "monitor_slug": slug(event.project, event.source),
             "status": status,
             "duration": seconds,
         }
         if not schedule.off:
-            check_in["monitor_config"] = {
+            config: MonitorConfig = {
                 "schedule": {"type": "crontab", "value": schedule.cron},
                 "timezone": self._settings.zone.key,
                 "checkin_margin": 60,  # minutes
                 "max_runtime": 720,
             }
+            check_in["monitor_config"] = config
         capture_event(check_in)  # type: ignore[arg-type]  # the SDK's own helper cannot name an id of ours
         if status != "in_progress":
             del self._check_ins[event.source]
@@ -75,6 +79,12 @@ class Sentry:
                 "timestamp": time.time(),  # type: ignore[typeddict-item]
             }
         )
+
+
+def slug(project: str, source: str) -> str:
+    """A monitor's name; a long one ends in a checksum, so that no two become one."""
+    whole = f"{project}-{source}"
+    return whole if len(whole) <= _SLUG else f"{whole[: _SLUG - 9]}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def start(settings: Settings) -> None:

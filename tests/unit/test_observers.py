@@ -254,6 +254,37 @@ def test_sentry_gets_check_ins_and_errors(web: Listener) -> None:
     assert error["extra"]["hint"] == "is it up?"
 
 
+def test_check_ins_are_those_of_the_sdk_itself(web: Listener) -> None:
+    """Sentry takes what its own SDK sends: the same item, the same fields, and nothing else."""
+    from sentry_sdk.crons import capture_checkin
+
+    ear = sentry.Sentry(settings_for(web))
+    ear(EVENTS[0])
+    (ours,) = items(web)
+    capture_checkin(ours["monitor_slug"], ours["check_in_id"], "in_progress", None, ours["monitor_config"])
+    sentry.flush()
+    theirs = items(web)[1]
+    assert {**theirs, "event_id": 0, "timestamp": 0} == {**ours, "event_id": 0, "timestamp": 0}
+    assert [json.loads(one.body.splitlines()[1])["type"] for one in web.asked] == ["check_in", "check_in"]
+
+
+@pytest.mark.parametrize("schedule", ["every 6 hours", "every monday and thursday at 04:30", "0 3 1 * *", "@yearly"])
+def test_sentry_is_told_of_every_schedule_as_cron(web: Listener, schedule: str) -> None:
+    """Five fields, as Sentry's crontab has them: by them it knows that a night is missed."""
+    sentry.Sentry(settings_for(web, SCHEDULE=schedule))(EVENTS[0])
+    (check_in,) = items(web)
+    assert re.fullmatch(r"([\d*/,-]+ ){4}[\d*/,-]+", check_in["monitor_config"]["schedule"]["value"])
+
+
+def test_no_two_monitors_of_sentry_become_one() -> None:
+    long = "a" * 60
+    pairs = [("shop", "db"), ("x-y", "z"), ("x", "y_z"), (long, "db"), (long, "uploads"), (f"{long}b", "db")]
+    slugs = [sentry.slug(*pair) for pair in pairs]
+    assert len(set(slugs)) == len(pairs)
+    assert all(len(one) <= 50 and re.fullmatch(r"[a-z0-9_-]+", one) for one in slugs)
+    assert slugs[0] == "shop-db"
+
+
 def test_sentry_gets_no_secret_no_local_no_host(web: Listener) -> None:
     settings = settings_for(web, MASK_KEY="S3CRET", PAGE_PASSWORD="0THER")
     ear = sentry.Sentry(settings)
