@@ -19,6 +19,8 @@ NAMES = [
     "postgis/postgis:15-3.3",
     "mongo:6",
     "chrislusf/seaweedfs:4.48",
+    "prom/prometheus:v2.53.3",
+    "prom/alertmanager:v0.28.1",
 ]
 
 
