@@ -76,7 +76,8 @@ def test_it_backs_up_and_verifies(stack: Exec) -> None:
     wait_for(lambda: done("db", "psql", "-h", "127.0.0.1", "-U", "shop", "-c", table), 120)
     wait_for(lambda: done("sidecar", "killick", "backup", "--json"), 120)
     report = json.loads(stack("verifier", "killick", "verify", "--json"))
-    assert (report["result"], report["level"]) == ("passed", 4)
+    assert report["result"] == "passed"
+    assert report["level"] >= 4, "which proves it"
 
 
 def test_it_is_confined(stack: Exec) -> None:
