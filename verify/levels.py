@@ -6,7 +6,7 @@ from killick.engines import Askable, Engine, Examinable
 
 
 def highest(engine: Engine, *, command: bool) -> int:
-    """Level 5 is for what can be asked or looked through: of folders there is nothing above 4. Level 6 takes a command."""
+    """Level 5 is for what can be asked or looked through: of folders there is nothing above 4. Level 6: a command."""
     if not isinstance(engine, Askable | Examinable):
         return 4
     return 6 if command else 5
