@@ -215,7 +215,7 @@ def exposed() -> dict[str, set[str]]:
     full = SourceState(
         "db", engine="postgres", interval=1.0, last_attempt=1.0, last_success=1.0, seconds={"dump": 1.0}, raw_bytes=1,
         archive_bytes=1, backups={"proven": 1, "unverified": 0, "failed": 0, "partial": 0}, bytes=1,
-        verification=Verification(1.0, 1.0, "passed", 4, 1.0, 1, 0, 1.0, 2.0),
+        verification=Verification(1.0, 1.0, "passed", 4, 1.0, 1, 0, 1.0, restore_target=2.0),
     )  # fmt: skip
     text = metrics.exposition(State("shop", 1.0, (full,))).decode()
     return {family.name: set(family.samples[0].labels) for family in text_string_to_metric_families(text)}
