@@ -15,6 +15,7 @@ from killick.stores import Store, Stored
 PROVEN, PROVEN_OLDER = 4, 2
 """The level from which a passed verification proves a backup; older archives have no contents to compare."""
 
+_SOUND = 5  # from here on all that there is to know of a backup by itself holds
 _NO_VERIFICATION = ("backup", "prune")  # kinds of records that say nothing about the content
 
 
@@ -78,6 +79,15 @@ class Backup:
         """Its last conclusive verification failed."""
         verdict = self.verdict
         return verdict is not None and verdict.result == "failed"
+
+    @property
+    def broken(self) -> bool:
+        """It failed, and not at the project's own command (level 6) alone.
+
+        That is of today: a backup from before a migration may fail it, and is no worse for that.
+        """
+        verdict = self.verdict
+        return verdict is not None and verdict.result == "failed" and verdict.level < _SOUND
 
 
 def _outweighs(new: Evidence, current: Evidence, enough: int) -> bool:

@@ -12,6 +12,14 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def span(seconds: float) -> str:
+    """In the largest unit that it is whole in: 90 min, 30 s."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:g} s"
+
+
 def age(now: datetime, then: datetime) -> str:
     """How long ago, in one unit: 7 h."""
     return lasting((now - then).total_seconds())

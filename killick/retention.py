@@ -5,8 +5,8 @@ For each source on its own: the newest `last` backups, and the newest of each of
 removes nothing. Days, and what they add up to, are local ones.
 
 Never removed, whatever the policy: the newest backup, the newest that no verification failed, the newest proven
-one, anything that killick did not finish itself. A backup whose last conclusive verification failed, or whose
-archive is missing, fills no slot: it goes as soon as a newer good one is there.
+one, anything that killick did not finish itself. A backup that a verification found broken, or whose archive is
+missing, fills no slot: it goes as soon as a newer good one is there.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ def decide(backups: Iterable[Backup], policy: Policy, zone: tzinfo) -> list[Deci
 
 def _decide(backups: list[Backup], policy: Policy, zone: tzinfo) -> Iterator[Decision]:
     own = [b for b in backups if b.manifest and not b.older]
-    good = [b for b in own if b.archive and not b.failed]
+    good = [b for b in own if b.archive and not b.broken]
     reasons: dict[str, list[str]] = {b.id: [] for b in own}
     for why, first in (
         ("newest", own[:1]),
-        ("newest good one", good[:1]),
+        ("newest good one", [b for b in good if not b.failed][:1]),
         ("newest proven one", [b for b in good if b.proven][:1]),
     ):
         for backup in first:

@@ -34,7 +34,8 @@ _CHECKS = ("verify", "refresh")
 class Verification:
     """The newest one, and what of older ones still counts. Times in seconds since 1970; None: never.
 
-    `restore_seconds` is 0 where it did not come to a restore. `error` and `hint`: why the newest one did not pass.
+    `restore_seconds` is 0 where it did not come to a restore, `restore_target` where there was none (RTO). `error` and
+    `hint`: why the newest one did not pass.
     """
 
     last_attempt: float | None = None
@@ -47,6 +48,7 @@ class Verification:
     verified_snapshot: float | None = None
     error: str = ""
     hint: str = ""
+    restore_target: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -223,11 +225,17 @@ def _verification(store: Store, part: Catalog) -> Verification:
         verified_snapshot=max(proven).timestamp() if proven else None,
         error=str(record.get("error") or ""),
         hint=str(record.get("hint") or ""),
+        restore_target=_target(record.get("rto")),
     )
 
 
 def _record(store: Store, backup: Backup, evidence: Evidence) -> dict[str, Any]:
     return records.evidence(store, replace(backup, evidence=(evidence,)))[0]
+
+
+def _target(rto: object) -> float:
+    target = rto.get("target") if isinstance(rto, dict) else None
+    return float(target) if isinstance(target, (int, float)) else 0.0
 
 
 def _count(tables: object) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # `killick --help` loads neither engines nor stores
     from killick.catalog import Backup, Catalog
     from killick.checks import Check
     from killick.session import Session
+    from killick.settings import Verify
     from verify.options import Options
     from verify.report import Report
 
@@ -41,6 +42,7 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
     LEVEL  0 there and whole        3 + the same schema
            1 + decodes              4 + the same rows and checksums
            2 + restores             5 + makes sense
+                                    6 + VERIFY_COMMAND works with it
     Ends with 0 (passed), 1 (failed) or 6 (could not verify: that says
     nothing about the backup). The result is recorded beside the backup.
 
@@ -98,16 +100,22 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
 
     session = begin("project")
     given = session.settings
+    asked = given.verify.level if level is None else level
     options = Options(
         scratch=given.scratch,
-        level=given.verify.level if level is None else level,
-        where=where or given.verify.where.replace("off", "auto"),  # off: not by schedule; by hand it is wanted
+        level=asked,
+        where=_where(where, given.verify, asked),
         identity=given.identity,
         jobs=given.jobs,
         timeout=given.verify.timeout,
         terms=throwaway.Terms(given.verify.memory, given.verify.cpus, given.verify.images),
         may_vanish=given.verify.may_vanish,
+        commands=given.verify.commands,
+        app_image=given.verify.app_image,
+        rto=given.verify.rto,
     )
+    for name in session.scratch.sweep():
+        session.tell(Swept(session.project, "", f"the scratch folder {name}"))
     for name in throwaway.sweep(given.scratch):
         session.tell(Swept(session.project, "", f"a throwaway of a verification that was killed: {name}"))
     known = _catalog(session)
@@ -126,6 +134,19 @@ def _checks(session: Session, options: Options, chosen: list[Backup]) -> dict[st
     if options.level < 5:
         return {}
     return {name: read(session.settings.verify.checks, name) for name in {backup.source for backup in chosen}}
+
+
+def _where(wanted: str | None, given: Verify, level: int) -> str:
+    """`off` means: not by schedule. By hand it is wanted. Raises SettingsError for a process beside an app's image."""
+    from verify.options import HIGHEST
+
+    if not given.app_image:
+        return wanted or given.where.replace("off", "auto")
+    if wanted == "process" and level == HIGHEST:
+        raise SettingsError(
+            "VERIFY_APP_IMAGE needs a throwaway in a container", "leave --in process out, or add --level 5"
+        )
+    return "process" if wanted == "process" else "container"
 
 
 def _catalog(session: Session) -> Catalog:

@@ -24,6 +24,7 @@ from verify.found import Found
 from verify.levels import highest
 from verify.options import Options
 from verify.sense import sense
+from verify.works import left_out, works
 
 BEFORE = "restore the backup before it: killick list"
 _LOCALE = ("collate", "ctype", "provider", "locale")
@@ -86,7 +87,8 @@ def _in_throwaway(
             found.warnings += copy.notes
             stack.enter_context(deadline.ends(copy.kill))
             engine = connect(copy.source)
-            level = found.wanted = min(level, highest(engine))
+            found.warnings += left_out(copy, opened.manifest.source, options)
+            level = found.wanted = min(level, highest(engine, command=opened.manifest.source in options.commands))
             found.empty = _proven_empty(engine)
         with phases.phase("restore") as watch, _told_apart(opened, found):
             found.notes += engine.load(opened.folder, options.jobs, opened.contents, watch)
@@ -96,6 +98,9 @@ def _in_throwaway(
                 _compare(opened.contents, engine.contents(like=opened.contents), level, found)
         if level > 4 and found.reached == 4:
             sense(store, backup, opened, engine, options, found, phases)
+        if level > 5 and found.reached == 5:
+            with phases.phase("command"):
+                works(copy, engine, opened.manifest, options, found, deadline)
 
 
 def _proven_empty(engine: Engine) -> str:

@@ -23,6 +23,11 @@ class Deadline:
     def passed(self) -> bool:
         return bool(self.seconds) and time.monotonic() >= self._end
 
+    @property
+    def left(self) -> float | None:
+        """Seconds; None: as long as it takes."""
+        return max(0.0, self._end - time.monotonic()) if self.seconds else None
+
     def error(self) -> Unverifiable:
         return Unverifiable(
             f"it took longer than {self.seconds:g} s and was stopped",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from killick.compare import Mismatch
 from killick.manifest import Manifest
-from killick.throwaway import Copy
+from killick.throwaway import Copy, Ended
 from verify.outcome import Outcome
 
 
@@ -22,6 +22,7 @@ class Found:
     wanted: int = 0
     manifest: Manifest | None = None
     copy: Copy | None = None
+    command: Ended | None = None
     empty: str = ""
     tables: int = 0
     rows: int = 0

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from killick import __version__, layout, older
 from killick.compare import Mismatch
-from killick.figures import size
+from killick.figures import size, span
 from killick.manifest import Manifest
 from killick.records import Record
-from killick.throwaway import Copy
+from killick.throwaway import Copy, Ended
 
 PASSED, FAILED, UNVERIFIABLE = "passed", "failed", "unverifiable"
 EXIT = {PASSED: 0, FAILED: 1, UNVERIFIABLE: 6}
@@ -23,6 +23,7 @@ LEVELS = (
     "the schema is the same",
     "the data is the same",
     "the data makes sense",
+    "the project's own command works with it",
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
@@ -38,8 +39,9 @@ class Report:
     `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
     it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
     None where it did not come so far. `notes` are the load's, for the record only. `examined` are sentences about
-    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `record`: as it
-    was written beside the backup, None where it was not.
+    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `command` is how level 6's
+    ended; `target` how many seconds a restore may take, 0: any. `record`: as it was written beside the backup, None
+    where it was not.
     """
 
     project: str
@@ -62,6 +64,8 @@ class Report:
     empty: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
+    command: Ended | None = None
+    target: float = 0.0
     record: Record | None = None
 
     @property
@@ -75,6 +79,11 @@ class Report:
         if "restore" not in self.seconds or self.level < 2:
             return None
         return round(sum(self.seconds.get(phase, 0.0) for phase in RESTORING), 3)
+
+    @property
+    def slow(self) -> bool:
+        """A restore takes longer than the project wants. That is a warning: whatever is slow can still be restored."""
+        return bool(self.target) and (self.restore_seconds or 0.0) > self.target
 
     def noting(self, warning: str) -> Report:
         return replace(self, warnings=(*self.warnings, warning))
@@ -102,6 +111,7 @@ class Report:
             "reason": self.reason or None,
             "hint": self.hint or None,
             "restore_seconds": self.restore_seconds,
+            "rto": self._rto(),
             "rows": self.rows,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
@@ -117,6 +127,8 @@ class Report:
                 "kind": self.copy.where, "version": self.copy.version, "network": self.copy.network,
                 "files": self.copy.files, "user": self.copy.user, "empty": self.empty,
             }  # fmt: skip
+        if self.command is not None:
+            data["command"] = asdict(self.command)
         return data
 
     def text(self) -> str:
@@ -141,6 +153,7 @@ class Report:
             yield from _place(self.copy, self.empty)
         if self.level >= 3 or self.mismatches:
             yield "compared", self.compared()
+        yield from _worked(self.command)
         for i, mismatch in enumerate(self.mismatches[:_SHOWN]):
             yield "differs" if i == 0 else "", str(mismatch)
         if len(self.mismatches) > _SHOWN:
@@ -153,7 +166,7 @@ class Report:
             each = ", ".join(f"{phase} {took:.1f}" for phase, took in self.seconds.items())
             whole = self.restore_seconds
             if whole is not None:
-                yield "duration", f"a restore takes {whole:.1f} s here ({each})"
+                yield "duration", f"a restore takes {whole:.1f} s here{self.against_target} ({each})"
             else:
                 yield "duration", f"{sum(self.seconds.values()):.1f} s ({each})"
         yield "verified", f"{self.when:%Y-%m-%d %H:%M:%S} UTC by killick {__version__}"
@@ -162,6 +175,19 @@ class Report:
         stored = f", {size(manifest.archive.bytes)} stored" if manifest.archive else ""
         server = f"{manifest.engine} {manifest.server_version}".strip()
         return f"{manifest.source} of {manifest.project} ({server}), its data of {manifest.snapshot}{stored}"
+
+    def _rto(self) -> dict[str, Any] | None:
+        """`met` is null where no restore was measured."""
+        if not self.target:
+            return None
+        return {"target": self.target, "met": None if self.restore_seconds is None else not self.slow}
+
+    @property
+    def against_target(self) -> str:
+        """What follows on how long a restore takes."""
+        if not self.target:
+            return ""
+        return f", {'longer than' if self.slow else 'within'} the target of {span(self.target)}"
 
     def compared(self) -> str:
         thing, row = THINGS.get(self.manifest.engine if self.manifest else "", ("table", "row"))
@@ -175,6 +201,12 @@ class Report:
 
 def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _worked(command: Ended | None) -> Iterator[tuple[str, str]]:
+    if command is not None:
+        yield "command", f"ended with {command.status} {command.where}"
+        yield "", f"network: {command.network}; files: {command.files}"
 
 
 def _place(copy: Copy, empty: str) -> Iterator[tuple[str, str]]:

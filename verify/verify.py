@@ -33,7 +33,7 @@ def verify(store: Store, backup: Backup, options: Options, phases: Phases | None
         raise
     except Exception as error:  # whatever it is, it becomes a result
         told = outcome(deadline.error() if deadline.passed else error, older_server=_older(found))
-    return _report(backup, found, phases, told)
+    return _report(backup, found, phases, told, options.rto)
 
 
 def without_manifest(backup: Backup, level: int) -> Report:
@@ -58,7 +58,7 @@ def record(store: Store, report: Report, sign_with: str = "") -> Report:
     return replace(report, record=written)
 
 
-def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None) -> Report:
+def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None, rto: float = 0.0) -> Report:
     if told is None and found.mismatches:
         many = counted(len(found.mismatches), "difference")
         told = found.told or Outcome(
@@ -86,6 +86,8 @@ def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None) 
         empty=found.empty,
         manifest=found.manifest,
         copy=found.copy,
+        command=found.command,
+        target=rto,
     )
 
 

@@ -84,6 +84,7 @@ class _Sources(Collector):
         self._add(
             s, "verify_restore_seconds", "How long the newest verification's restore took.", v.restore_seconds or None
         )
+        self._add(s, "restore_target_seconds", "How long it was allowed to take.", v.restore_target or None)
         self._add(s, "verify_tables_checked", "Tables that the newest verification compared.", v.tables_checked)
         self._add(s, "verify_tables_mismatched", "Tables that it found to differ.", v.tables_mismatched)
         self._add(s, "verified_snapshot_timestamp_seconds", "The data's time in the newest backup proven restorable.",

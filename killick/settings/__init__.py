@@ -27,6 +27,8 @@ from killick.stores import Access
 __all__ = ["Settings", "load", "target"]
 
 _UTC = ZoneInfo("UTC")
+COMMAND_OF = "db"
+"""The source that VERIFY_COMMAND belongs to, as DATABASE_URL does."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Verify:
 
     `checks` is the folder of the project's own, `may_vanish` are patterns of tables' names.
     `cpus` is 0 for all that there are. `images` are the project's own by the official ones that they stand for.
+    `commands` are by source, and run in `app_image`, "" for beside killick: then `where` is never auto.
     """
 
     schedule: Schedule = OFF
@@ -42,7 +45,8 @@ class Verify:
     level: int = 5
     checks: Path = Path("/etc/killick/checks.d")
     may_vanish: tuple[str, ...] = ()
-    command: str = ""
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    app_image: str = ""
     timeout: float = 7200.0
     memory: int = 512 << 20
     cpus: float = 0.0
@@ -208,13 +212,19 @@ def _mask(read: Reader) -> Mask | None:
 
 
 def _verify(read: Reader) -> Verify:
+    commands, app_image, where = _commands(read), read("VERIFY_APP_IMAGE") or "", read("VERIFY_IN") or "auto"
+    if app_image and not commands:
+        read.problems.append("VERIFY_APP_IMAGE is set without a command to run in it: set VERIFY_COMMAND")
+    if app_image and where == "process":
+        read.problems.append("VERIFY_APP_IMAGE needs a throwaway in a container: set VERIFY_IN=container, or auto")
     return Verify(
         schedule=read("VERIFY_SCHEDULE") or OFF,
-        where=read("VERIFY_IN") or "auto",
-        level=read("VERIFY_LEVEL") or 0,
+        where="container" if app_image and where == "auto" else where,
+        level=read("VERIFY_LEVEL") or 0 if read.given("VERIFY_LEVEL") or not commands else 6,
         checks=read("VERIFY_CHECKS") or Path("/etc/killick/checks.d"),
         may_vanish=read("VERIFY_MAY_VANISH") or (),
-        command=read("VERIFY_COMMAND") or "",
+        commands=commands,
+        app_image=app_image,
         timeout=read("VERIFY_TIMEOUT") or 0.0,
         memory=read("VERIFY_MEMORY") or 0,
         cpus=read("VERIFY_CPUS") or 0.0,
@@ -224,6 +234,19 @@ def _verify(read: Reader) -> Verify:
         evidence_key=read("EVIDENCE_KEY") or "",
         evidence_public_keys=read("EVIDENCE_PUBLIC_KEY") or (),
     )
+
+
+def _commands(read: Reader) -> dict[str, tuple[str, ...]]:
+    """By source; as with URLs, the one without a name belongs to `db`."""
+    found = {suffix.lower(): command for suffix, command in read.family("VERIFY_COMMAND_")}
+    if command := read("VERIFY_COMMAND"):
+        if COMMAND_OF in found:
+            read.problems.append("VERIFY_COMMAND and VERIFY_COMMAND_DB are both of the source 'db': keep one of them")
+        found[COMMAND_OF] = command
+    for source in found:
+        if read.given(f"FILES_{source.upper()}"):
+            read.problems.append(f"VERIFY_COMMAND_{source.upper()}: a copy of a folder has no server: take it out")
+    return found
 
 
 def _telling(read: Reader) -> Telling:

@@ -7,6 +7,7 @@ what they were given.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -125,6 +126,23 @@ def images(value: str) -> dict[str, str]:
         if (":" in official) != (":" in ours.rpartition("/")[2]):
             raise ValueError(f"{pair!r} names a tag on one side only: give both, or none for every tag")
         found[official] = ours
+    return found
+
+
+def image(value: str) -> str:
+    if not _IMAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of an image: write registry.example/shop:1.4")
+    return value
+
+
+def command(value: str) -> tuple[str, ...]:
+    """As a shell would split it. Never quoted: there may be a secret in it."""
+    try:
+        found = tuple(shlex.split(value))
+    except ValueError:
+        found = ()
+    if not found or not found[0]:
+        raise ValueError("is not a command line: close each quote, as in sh -c 'one && two'")
     return found
 
 

@@ -53,11 +53,31 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class App:
+    """A program of the project's, to be run against a copy. `image`: the one that holds it; "" for beside killick."""
+
+    argv: tuple[str, ...] = field(repr=False)
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an App ended: its exit status (negative: the signal), where it ran, and how it was cut off, as a Copy is."""
+
+    status: int
+    where: str
+    network: str
+    files: str
+
+
+@dataclass(frozen=True)
 class Copy:
     """A throwaway that is up and empty. `source` is connected to like any other.
 
     `network` and `files` say how it is cut off, and by what; "open: …" with the reason where it is not.
     `kill` ends the server at once, from any thread; whoever waits for it gets an error.
+    `run` runs an App that reaches this copy and nothing else, for so many seconds at most (None: as long as it takes);
+    what it says goes nowhere. Raises Unverifiable where it cannot be started, TimeoutError. None: there is no server.
     """
 
     source: Source
@@ -68,6 +88,7 @@ class Copy:
     user: str
     notes: tuple[str, ...] = ()
     kill: Callable[[], None] = field(default=lambda: None, repr=False)
+    run: Callable[[App, float | None], Ended] | None = field(default=None, repr=False)
 
 
 @contextmanager

@@ -14,11 +14,12 @@ from killick.engines import Source
 from killick.errors import Unreachable
 from killick.limits import Limits
 from killick.manifest import Manifest
-from killick.throwaway import _mongod, _postgres
+from killick.throwaway import _mongod, _postgres, _reach
 
 FOLDER = "/killick"  # in the container: all that its server may write to
 PASSWORD = "KILLICK_PASSWORD"  # noqa: S105  # a name
 _USER = "killick"
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Contained:
     `script` is bash, with the password in its environment, and becomes the server; `argv` gives it its arguments, for
     so much memory, so many processors, and so many bytes of files. `socket` is the file that its clients look for, and
     `source` what they are told, given the folder of that file. `ready` gives the server's version once it takes
-    the password, and raises Unreachable before.
+    the password, and raises Unreachable before. `reach` is what a program of the project's is told: beside the server,
+    or (given that folder) where a socket stands for it.
     """
 
     user: str
@@ -41,6 +43,7 @@ class Contained:
     socket: str
     source: Callable[[Manifest, Path, str], Source]
     ready: Callable[[Source, Path], str]
+    reach: Callable[[Manifest, str, str], dict[str, str]]
 
     def room(self, memory: int) -> int:
         """Bytes that its files may take: a container's only disk that can be bounded is memory."""
@@ -52,7 +55,7 @@ def _postgres_argv(use: Limits, room: int) -> list[str]:
     return _postgres.options(
         {
             **_postgres.settings(use),
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": _LOOPBACK,
             "unix_socket_directories": "",
             "max_wal_size": f"{log}MB",
             "min_wal_size": "32MB",
@@ -91,19 +94,25 @@ def _mongod_ready(source: Source, folder: Path) -> str:
     return _mongod.answers(source)
 
 
+def _mongod_reach(manifest: Manifest, folder: str, password: str) -> dict[str, str]:
+    host = f"{folder}/{_MONGOD.socket}" if folder else f"{_LOOPBACK}:{_MONGOD.port}"
+    return _reach.mongodb(manifest.database, host, _USER, password)
+
+
 _MONGOD = Contained(
     user="mongodb",
     port=27017,
     end="TERM",
     data=0.5,
     script=(
-        f"mkdir {FOLDER}/data; exec mongod --dbpath {FOLDER}/data --bind_ip 127.0.0.1 --port 27017 --nounixsocket"
+        f"mkdir {FOLDER}/data; exec mongod --dbpath {FOLDER}/data --bind_ip {_LOOPBACK} --port 27017 --nounixsocket"
         ' --auth "$@"'
     ),
     argv=_mongod_argv,
     socket="m.sock",
     source=_mongod_source,
     ready=_mongod_ready,
+    reach=_mongod_reach,
 )
 _POSTGRES = Contained(
     user="postgres",
@@ -118,5 +127,6 @@ _POSTGRES = Contained(
     socket=f".s.PGSQL.{_postgres.PORT}",
     source=_postgres.source,
     ready=lambda source, folder: _postgres.answers(folder, source.password),
+    reach=lambda manifest, folder, password: _postgres.reach(manifest, folder or _LOOPBACK, password),
 )
 SERVERS = {"postgres": _POSTGRES, "mongodb": _MONGOD}

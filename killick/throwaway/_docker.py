@@ -11,20 +11,23 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from killick.errors import Unverifiable
+from killick.throwaway import Terms
 
 PREFIX = "killick-throwaway-"
+APP = "killick-app-"  # a program of the project's, beside the throwaway whose name ends alike
 OWNER, RUN = "killick.owner", "killick.run"  # labels: the scratch volume's id, and the name of the run's folder in it
 _SOCKET = "unix:///var/run/docker.sock"
 _PORT = 2375
 _WHY = "docs/security.md shows how Docker is reached, and what that means"
 _LISTENS = 3.0  # seconds that a host may take to let us connect
 _ANSWER = 60  # seconds without a byte of an answer
+_PROCESSES = 256  # threads count, and mongod has dozens
 
 
 def host() -> str:
@@ -55,6 +58,12 @@ def lacking() -> Unverifiable | None:
     except OSError as error:
         return Unverifiable(f"no Docker at {host()}: {error.strerror or error}", _WHY)
     return None
+
+
+def usable() -> bool:
+    """Whether a process of our own user could ask Docker for anything, by a socket in the file system."""
+    place = urlsplit(host())
+    return place.scheme == "unix" and os.access(place.path, os.W_OK)
 
 
 @contextmanager
@@ -96,6 +105,20 @@ def told() -> Iterator[None]:
         raise Unverifiable(f"Docker at {host()} does not answer: {line(error)}", _WHY) from None
 
 
+def bounds(terms: Terms) -> dict[str, Any]:
+    """What holds for each container of ours, in the SDK's words: no rights, and so much of everything."""
+    return {
+        "read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "pids_limit": _PROCESSES,
+        "mem_limit": terms.memory, "memswap_limit": terms.memory, "nano_cpus": int(terms.cpus * 1e9) or None,
+        "cpu_shares": _shares(os.getpriority(os.PRIO_PROCESS, 0)),
+    }  # fmt: skip
+
+
+def _shares(nice: int) -> int:
+    """Of the processors where they are scarce: a container does not inherit our niceness, so this stands for it."""
+    return max(2, round(1024 / 1.25 ** max(0, nice)))
+
+
 def remove(api: Any, name: str) -> None:
     """A container, running or not, with its volumes. That it is gone, or going, is well."""
     from docker.errors import APIError
@@ -105,6 +128,12 @@ def remove(api: Any, name: str) -> None:
     except APIError as error:
         if error.status_code not in (404, 409):
             raise
+
+
+def end(name: str) -> None:
+    """It is gone afterwards, or swept by the next run where Docker does not answer. From any thread."""
+    with suppress(Unverifiable), engine() as api:
+        remove(api, name)
 
 
 def _knock(path: str) -> None:

@@ -6,7 +6,7 @@ Of the flavours, postgis and the plain server are run by the tests; timescaledb 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,17 +55,20 @@ def mapped(name: str, images: Mapping[str, str]) -> str:
 def found(api: Any, manifest: Manifest, images: Mapping[str, str]) -> Image:
     """Pulled where it is not here, or where its server is older than the source's. Raises Unverifiable."""
     wanted = official(manifest)
-    name = mapped(wanted, images)
+    cure = f"docker pull it on that host, or name another that holds the same: VERIFY_IMAGES={wanted}=…"
+    return named(api, mapped(wanted, images), cure, lambda image: _older(image, manifest))
+
+
+def named(api: Any, name: str, cure: str, stale: Callable[[Any], bool] = lambda _image: False) -> Image:
+    """Pulled where it is not here, or is `stale`. Raises Unverifiable, with that cure."""
     here = _inspected(api, name)
     why = ""
-    if here is None or _older(here, manifest):
+    if here is None or stale(here):
         why = _pulled(api, name)
         here = _inspected(api, name) or here
     if here is None:
         raise Unverifiable(
-            f"the image {name} is not here, and cannot be pulled{f': {why}' if why else ''}",
-            f"docker pull it on that host, or name another that holds the same: VERIFY_IMAGES={wanted}=…",
-            reason="no-image",
+            f"the image {name} is not here, and cannot be pulled{f': {why}' if why else ''}", cure, reason="no-image"
         )
     return Image(name, tuple(sorted(here["Config"].get("Volumes") or {})))
 

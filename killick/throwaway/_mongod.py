@@ -13,7 +13,7 @@ from killick.engines import Source
 from killick.errors import Unreachable
 from killick.limits import limits
 from killick.manifest import Manifest
-from killick.throwaway import Copy, Terms, _server
+from killick.throwaway import Copy, Terms, _beside, _reach, _server
 from killick.throwaway._place import place, user
 
 PROGRAM = "mongod"
@@ -31,6 +31,7 @@ def start(manifest: Manifest, scratch: Path, terms: Terms, kind: str) -> Iterato
         if who.other:
             os.chown(data, *who.other)
         host = quote(str(socket), safe="")
+        reach = _reach.mongodb(manifest.database, str(socket))
         source = Source("throwaway", f"mongodb://{host}/{quote(manifest.database)}?directConnection=true")
         with _server.serving(
             cell, program, _argv(data, socket, terms), lambda: answers(source), signal.SIGKILL
@@ -38,6 +39,7 @@ def start(manifest: Manifest, scratch: Path, terms: Terms, kind: str) -> Iterato
             yield Copy(
                 source, kind, _server.dotted(program.version), cell.network, cell.files, who.name, notes,
                 kill=process.popen.kill,
+                run=lambda app, seconds: _beside.run(cell, app, reach, seconds),
             )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from killick.errors import Unreachable
 from killick.limits import Limits, limits
 from killick.manifest import Manifest
 from killick.programs import Program
-from killick.throwaway import Copy, Terms, _server
+from killick.throwaway import Copy, Terms, _beside, _reach, _server
 from killick.throwaway._place import place, user
 
 PROGRAM = "postgres"
@@ -65,6 +65,7 @@ def start(manifest: Manifest, scratch: Path, terms: Terms, kind: str) -> Iterato
             yield Copy(
                 own, kind, _server.dotted(program.version), cell.network, cell.files, who.name, notes,
                 kill=lambda: process.popen.send_signal(signal.SIGQUIT),
+                run=lambda app, seconds: _beside.run(cell, app, reach(manifest, str(sockets), password), seconds),
             )  # fmt: skip
 
 
@@ -83,9 +84,17 @@ def _initdb(cell: _server.Cell, program: Program, password: str) -> None:
 
 def source(manifest: Manifest, sockets: Path, password: str) -> Source:
     """What is loaded into: the database is not there yet. `sockets` is the folder with the server's socket."""
-    database = manifest.database or "postgres"
-    url = f"postgres://{_USER}@/{quote(database, safe='')}?host={quote(str(sockets), safe='')}&port={PORT}"
+    url = f"postgres://{_USER}@/{quote(_database(manifest), safe='')}?host={quote(str(sockets), safe='')}&port={PORT}"
     return Source("throwaway", url, password, owners=True)
+
+
+def reach(manifest: Manifest, host: str, password: str) -> dict[str, str]:
+    """What a program of the project's is told. `host` is a name, or the folder of a socket."""
+    return _reach.postgres(_database(manifest), host, PORT, _USER, password)
+
+
+def _database(manifest: Manifest) -> str:
+    return manifest.database or "postgres"
 
 
 def settings(use: Limits) -> dict[str, str]:

@@ -21,12 +21,12 @@ from killick.throwaway import Terms, confine
 from killick.throwaway._orphans import ended
 from killick.throwaway._place import User, reachable
 
-_SYSTEM = (
+SYSTEM = (
     "/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/var/cache/postgresql",
     *(f"/etc/{name}" for name in ("passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.preload", "localtime",
                                   "timezone", "ssl/openssl.cnf", "alternatives")),
 )  # fmt: skip
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _UP = 60.0  # seconds that a server may take to answer
 
 
@@ -57,8 +57,8 @@ class Cell:
         }  # fmt: skip
         policy = confine.Policy(
             parent=os.getpid(),
-            read=(*_SYSTEM, str(program.path.resolve().parent.parent), *_libraries(program)),
-            write=(str(self.folder), *_DEVICES),
+            read=(*SYSTEM, str(program.path.resolve().parent.parent), *_libraries(program)),
+            write=(str(self.folder), *DEVICES),
             user=self.who.other,
             env=environment,
             cpus=math.ceil(self.terms.cpus),

@@ -6,7 +6,8 @@ It takes these steps in itself and then becomes the program:
     another user             when POLICY names one; then no other group is kept
     death with its parent    PR_SET_PDEATHSIG, after the change of user, which would clear it
     an empty environment     but for what POLICY names
-    no network               a seccomp filter: sockets of the Unix family only, and none of them may connect
+    no network               a seccomp filter: sockets of the Unix family only, and none of them may connect, unless
+                             POLICY says so: then it reaches those whose files it may write to
     no files of ours         Landlock: reads and runs what `read` names, writes below `write`, sees no /proc
 A step that POLICY asks for and that cannot be taken ends it with status 125: nothing is silently left out.
 """
@@ -66,7 +67,9 @@ _MACHINES = {
 class Policy:
     """What is asked of the launcher. `parent` is the process it must not outlive; `env` the whole environment.
 
-    `cpus` is how many processors it may use, 0 for all of ours. It can take more of them: this is no guard.
+    `passed` names what the program gets of the launcher's own environment: a policy stands in argv, which is no place
+    for a secret. `cpus` is how many processors it may use, 0 for all of ours. It can take more of them: this is no
+    guard. `connect` lets its Unix sockets connect.
     """
 
     parent: int
@@ -74,8 +77,10 @@ class Policy:
     write: tuple[str, ...]
     user: tuple[int, int] | None = None
     env: dict[str, str] = field(default_factory=dict)
+    passed: tuple[str, ...] = ()
     cpus: int = 0
     network: bool = True
+    connect: bool = False
     files: bool = True
 
 
@@ -137,7 +142,7 @@ def confine(policy: Policy) -> None:
     if policy.files:
         _landlock(policy.read, policy.write)
     if policy.network:
-        _seccomp(_MACHINES[platform.machine()])
+        _seccomp(_MACHINES[platform.machine()], connect=policy.connect)
 
 
 def _prctl(option: int, value: int, more: object = 0) -> None:
@@ -185,20 +190,20 @@ def _landlock_call(number: int, *arguments: object) -> int:
     return result
 
 
-def _seccomp(machine: Machine) -> None:
-    program = _filter(machine)
+def _seccomp(machine: Machine, *, connect: bool) -> None:
+    program = _filter(machine, connect=connect)
     code = ctypes.create_string_buffer(program, len(program))
     fprog = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     _prctl(_SET_SECCOMP, _FILTER, ctypes.create_string_buffer(fprog, len(fprog)))
 
 
-def _filter(machine: Machine) -> bytes:
+def _filter(machine: Machine, *, connect: bool) -> bytes:
     """Classic BPF over struct seccomp_data: nr at 0, arch at 4, the first argument's low half at 16."""
     load, equal, at_least, end = 0x20, 0x15, 0x35, 0x06
     allow, deny = 0x7FFF0000, 0x00050000 | 1  # EPERM
     never = [
-        machine.connect, machine.ptrace, machine.process_vm_readv, machine.process_vm_writev,
-        machine.io_uring_setup, machine.pidfd_getfd,
+        machine.ptrace, machine.process_vm_readv, machine.process_vm_writev, machine.io_uring_setup,
+        machine.pidfd_getfd, *(() if connect else (machine.connect,)),
     ]  # fmt: skip
     by_family = [machine.socket, machine.socketpair]
     # (code, where to go if so, if not, operand); places are counted at the end
@@ -219,9 +224,10 @@ def main(arguments: list[str]) -> None:
     given = json.loads(arguments[0])
     given["user"] = tuple(given["user"]) if given["user"] else None
     policy, program = Policy(**given), arguments[1:]
+    passed = {name: os.environ[name] for name in policy.passed}
     try:
         confine(policy)
-        os.execve(program[0], program, policy.env)  # noqa: S606  # no shell is the point
+        os.execve(program[0], program, {**policy.env, **passed})  # noqa: S606  # no shell is the point
     except OSError as error:
         sys.stderr.write(f"cannot be confined as asked: {error.strerror or error}: {program[0]}\n")
         sys.exit(REFUSED)

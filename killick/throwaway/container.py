@@ -16,6 +16,7 @@ from killick.manifest import Manifest
 from killick.owner import Owner
 from killick.programs import numbers
 from killick.throwaway import Copy, Terms, _docker, _images, _place, _server
+from killick.throwaway._app import Apps
 from killick.throwaway._contained import FOLDER, PASSWORD, SERVERS, Contained
 from killick.throwaway._images import Image
 from killick.throwaway._place import User, place
@@ -25,7 +26,6 @@ from killick.throwaway._relay import lease, relay
 KIND = "container"
 ENGINES = tuple(SERVERS)
 _UP = 60.0  # seconds that a server may take to answer
-_PROCESSES = 256  # threads count, and mongod has dozens
 _LOG = {"type": "json-file", "config": {"max-size": "1m", "max-file": "1"}}
 
 
@@ -50,14 +50,15 @@ def start(manifest: Manifest, scratch: Path, terms: Terms) -> Iterator[Copy]:
         labels = {_docker.OWNER: Owner(scratch).id, _docker.RUN: run}
         source = server.source(manifest, folder, secrets.token_urlsafe(24))
         with ExitStack() as held, explained(api, name, terms.memory, server.room(terms.memory)):
-            held.callback(_end, name)
+            held.callback(_docker.end, name)
             _begin(name, image, server, terms, labels, source.password)
             held.enter_context(lease(api, name, server.end))
             held.enter_context(relay(api, name, server.port, folder / server.socket))
             version = _ready(api, name, lambda: server.ready(source, folder))
             yield Copy(
                 source, KIND, version, "none (Docker)", f"its own only (Docker, the image {image.name})", server.user,
-                _server.older(numbers(version), manifest.server_version), kill=lambda: _end(name),
+                _server.older(numbers(version), manifest.server_version), kill=lambda: _docker.end(name),
+                run=Apps(api, name, manifest, server, source.password, labels, terms, scratch, KIND).run,
             )  # fmt: skip
 
 
@@ -94,19 +95,12 @@ def _begin(name: str, image: Image, server: Contained, terms: Terms, labels: dic
                 container.with_tmpfs_mount(volume, "ro,size=64k")  # else it would be one of the host's disk
             # init: a postmaster that is everybody's parent takes the end of a stranger for a crash of its own
             container.with_kwargs(
-                entrypoint=["bash"], init=True, user=server.user, labels=labels, network="none", read_only=True,
-                cap_drop=["ALL"], security_opt=["no-new-privileges"], pids_limit=_PROCESSES, shm_size="16m",
-                mem_limit=terms.memory, memswap_limit=terms.memory, nano_cpus=int(terms.cpus * 1e9) or None,
-                cpu_shares=_shares(os.getpriority(os.PRIO_PROCESS, 0)), log_config=_LOG,
+                entrypoint=["bash"], init=True, user=server.user, labels=labels, network="none", shm_size="16m",
+                log_config=_LOG, **_docker.bounds(terms),
             )  # fmt: skip
             container.start()
         finally:
             container.get_docker_client().client.close()
-
-
-def _shares(nice: int) -> int:
-    """Of the processors where they are scarce: a container does not inherit our niceness, so this stands for it."""
-    return max(2, round(1024 / 1.25 ** max(0, nice)))
 
 
 def _ready(api: Any, name: str, ready: Callable[[], str]) -> str:
@@ -126,9 +120,3 @@ def _ready(api: Any, name: str, ready: Callable[[], str]) -> str:
                     "VERIFY_IMAGES names another image; VERIFY_MEMORY gives it more room",
                 ) from None
             time.sleep(0.05)
-
-
-def _end(name: str) -> None:
-    """It is gone afterwards, or swept by the next run where Docker does not answer. From any thread."""
-    with suppress(Unverifiable), _docker.engine() as api:
-        _docker.remove(api, name)

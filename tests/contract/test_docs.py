@@ -220,33 +220,52 @@ def test_the_lifecycle_is_one() -> None:
 # Prometheus
 
 
+ONE = {"project": "p", "source": "s", "engine": "e"}
+
+
 def test_the_alert(tmp_path: Path) -> None:
     """Silent while the data is proven; it fires when that is two days ago, and where nothing ever was."""
-    rule = {"alert": "Unproven", "expr": blocks("docs/operating.md")["unproven"]}
-    (tmp_path / "rules").write_text(json.dumps({"groups": [{"name": "killick", "rules": [rule]}]}))
     attempt = 'killick_backup_last_attempt_timestamp_seconds{project="p",source="s",engine="e"}'
     proven = attempt.replace("backup_last_attempt", "verified_snapshot")
-    labels = {"project": "p", "source": "s", "engine": "e"}
     tests = [
-        ({attempt: "0+0x5000"}, "24h", [labels]),
+        ({attempt: "0+0x5000"}, "24h", [ONE]),
         ({attempt: "0+0x5000", proven: "0+0x5000"}, "24h", []),
-        ({attempt: "0+0x5000", proven: "0+0x5000"}, "49h", [labels]),
+        ({attempt: "0+0x5000", proven: "0+0x5000"}, "49h", [ONE]),
     ]
+    fires(tmp_path, blocks("docs/operating.md")["unproven"], tests)
+
+
+def test_the_alert_of_a_slow_restore(tmp_path: Path) -> None:
+    """Only where there is a target."""
+    took = 'killick_verify_restore_seconds{project="p",source="s",engine="e"}'
+    target = took.replace("verify_restore", "restore_target")
+    tests = [
+        ({took: "90+0x60"}, "30m", []),
+        ({took: "90+0x60", target: "90+0x60"}, "30m", []),
+        ({took: "90+0x60", target: "60+0x60"}, "30m", [ONE]),
+    ]
+    fires(tmp_path, blocks("docs/verify.md")["slow-restore"], tests)
+
+
+def fires(folder: Path, expression: str, tests: list[tuple[dict[str, str], str, list[dict[str, str]]]]) -> None:
+    """Prometheus' own tests of a rule: for each the series, when it is looked at, and the labels that fire then."""
+    rule = {"alert": "Rule", "expr": expression}
+    (folder / "rules").write_text(json.dumps({"groups": [{"name": "killick", "rules": [rule]}]}))
     document = {
-        "rule_files": [str(tmp_path / "rules")],
+        "rule_files": [str(folder / "rules")],
         "evaluation_interval": "1m",
         "tests": [
             {
                 "interval": "1m",
                 "input_series": [{"series": name, "values": values} for name, values in series.items()],
                 "alert_rule_test": [
-                    {"eval_time": time, "alertname": "Unproven", "exp_alerts": [{"exp_labels": each} for each in fires]}
+                    {"eval_time": time, "alertname": "Rule", "exp_alerts": [{"exp_labels": each} for each in labels]}
                 ],
             }
-            for series, time, fires in tests
+            for series, time, labels in tests
         ],
     }
-    (tmp_path / "tests").write_text(json.dumps(document))
+    (folder / "tests").write_text(json.dumps(document))
     promtool = debian.unpack("prometheus") / "bin/promtool"
-    done = subprocess.run([promtool, "test", "rules", tmp_path / "tests"], capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, "test", "rules", folder / "tests"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -137,6 +137,7 @@ def test_evidence_of_an_older_archive() -> None:
         (["verify-passed-5", "verify-failed-4"], False, True),
         (["verify-passed-5", "verify-failed-4", "verify-unverifiable-0"], False, True),
         (["verify-failed-4", "verify-passed-5"], True, False),
+        (["verify-passed-6", "verify-failed-5"], False, True),
         (["verify-failed-2", "verify-passed-1"], False, True),
         (["verify-failed-1", "verify-passed-2"], False, False),
         (["verify-passed-5", "verify-passed-1"], True, False),
@@ -148,6 +149,7 @@ def test_evidence_of_an_older_archive() -> None:
 def test_proven_and_failed(records: list[str], proven: bool, failed: bool) -> None:
     backup = Backup("app", "x", "db", NOW, manifest=True, evidence=evidence(*records))
     assert (backup.proven, backup.failed) == (proven, failed)
+    assert backup.broken == (failed and backup.verdict is not None and backup.verdict.level < 5)
 
 
 def test_an_older_archive_is_proven_by_a_restore() -> None:

@@ -96,7 +96,18 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 PLACES = (
     # in containers, in examples, in URLs; each with what lies below it
-    *("/run/secrets", "/proc", "/var/lib/killick", "/tmp", "/uploads", "/srv", "/backups", "/etc/killick"),
+    *(
+        "/run/secrets",
+        "/proc",
+        "/var/lib/killick",
+        "/tmp",
+        "/uploads",
+        "/srv",
+        "/app",
+        "/opt",
+        "/backups",
+        "/etc/killick",
+    ),
     *("/var/run/docker.sock", "/etc/nginx", "/v", "/images/create"),
     *(
         "/metrics",
@@ -150,12 +161,13 @@ NOT_OURS = {
     *(f"KILLICK_{name}" for name in ("PROJECT", "SOURCE", "BACKUP", "TARGET")),
     "COMPOSE_PROJECT_NAME",
     "ENV",
+    *("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "MONGO_URL", "MONGO_DATABASE", "SECRET_KEY", "HOME"),
     "DOCKER_HOST",
     "DOCKER_TLS_VERIFY",
     "GET",
     "POST",
 }
-"""Words of SQL, Linux, Docker and the code."""
+"""Words of SQL, Linux, Docker, other programs and the code."""
 
 
 @each_page
@@ -174,7 +186,7 @@ def test_variables_without_effect_are_told() -> None:
     told = set(quoted(" ".join(TEXT["CHANGELOG.md"].split()).partition(unused)[2]))
     attributes = {
         "CACHE_DIR": "cache", "MASK": "mask", "SEED": "seed", "RTO": "rto",
-        "EVIDENCE_KEY": "evidence_key", "VERIFY_COMMAND": "command", "VERIFY_CPUS": "cpus",
+        "EVIDENCE_KEY": "evidence_key", "VERIFY_COMMAND": "commands", "VERIFY_CPUS": "cpus",
         "VERIFY_MAX_AGE": "max_age", "VERIFY_MEMORY": "memory",
     }  # fmt: skip
     holders = {"settings", "given", "verify", "_settings", "session"}
@@ -203,7 +215,7 @@ def exposed() -> dict[str, set[str]]:
     full = SourceState(
         "db", engine="postgres", interval=1.0, last_attempt=1.0, last_success=1.0, seconds={"dump": 1.0}, raw_bytes=1,
         archive_bytes=1, backups={"proven": 1, "unverified": 0, "failed": 0, "partial": 0}, bytes=1,
-        verification=Verification(1.0, 1.0, "passed", 4, 1.0, 1, 0, 1.0),
+        verification=Verification(1.0, 1.0, "passed", 4, 1.0, 1, 0, 1.0, restore_target=2.0),
     )  # fmt: skip
     text = metrics.exposition(State("shop", 1.0, (full,))).decode()
     return {family.name: set(family.samples[0].labels) for family in text_string_to_metric_families(text)}
@@ -329,7 +341,7 @@ def test_results_and_reasons() -> None:
         "vanished",
         "checks",
     }
-    assert failed == {failure.reason for failure in _FAILURES} - set(_LACKING) | {"restore"}
+    assert failed == {failure.reason for failure in _FAILURES} - set(_LACKING) | {"restore", "command"}
 
 
 def test_what_signatures_are_worth() -> None:

@@ -18,7 +18,7 @@ from killick.contents import Contents, Table
 from killick.engines import Source
 from killick.manifest import Archive, Manifest
 from killick.records import Record
-from killick.throwaway import Copy
+from killick.throwaway import Copy, Ended
 from verify.html import render
 from verify.html.climbed import FAILED, HELD, UNASKED, UNTRIED, steps
 from verify.html.sheet import Sheet
@@ -324,6 +324,8 @@ def test_each_level_has_its_own_result() -> None:
 )  # fmt: skip
 def test_the_headline_claims_no_more_than_was_proven(level: int, says: str) -> None:
     assert says in Sheet(replace(PASSED, level=level, wanted=level), "r1").headline
+    refused = replace(PASSED, result="failed", level=5, wanted=6, failed_level=6)
+    assert Sheet(refused, "r1").headline.startswith("can be restored, but the project's own command")
     assert "restored" not in Sheet(DIFFERS, "r1").headline + Sheet(NOTHING, "r1").headline
 
 
@@ -343,3 +345,12 @@ def test_what_makes_it_is_loaded_only_when_it_is_asked_for() -> None:
     code = "import sys, verify.verify, verify.cli, verify.html.file; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"jinja2", "cryptography"} & set(done.stdout.split())
+
+
+def test_level_6_and_the_target_of_a_restore() -> None:
+    ended = Ended(0, "in a container of shop:1", "the copy's own", "its own only")
+    took = {"restore": 61.0, "command": 2.0}
+    sheet = Sheet(replace(PASSED, level=6, wanted=6, command=ended, target=60.0, seconds=took), "r1")
+    assert ("command", "ended with 0, in a container of shop:1") in list(sheet.place)
+    assert sheet.restore.endswith(", longer than the target of 1 min")
+    assert (sheet.steps[6].state, sheet.steps[6].seconds) == ("held", "2.0 s")

@@ -178,6 +178,13 @@ def test_every_problem_at_once() -> None:
         ({"VERIFY_CPUS": "0"}, "0.5"),
         ({"VERIFY_IMAGES": "postgres:16"}, "postgres:16=registry"),
         ({"VERIFY_LEVEL": "7"}, "from 0 to 6"),
+        ({"VERIFY_COMMAND": "sh -c 'S3CRET"}, "close each quote"),
+        ({"VERIFY_COMMAND_STATS": "''"}, "close each quote"),
+        ({"VERIFY_APP_IMAGE": "Shop 1", "VERIFY_COMMAND": "x"}, "registry.example/shop:1.4"),
+        ({"VERIFY_APP_IMAGE": "shop"}, "set VERIFY_COMMAND"),
+        ({"VERIFY_APP_IMAGE": "shop", "VERIFY_COMMAND": "x", "VERIFY_IN": "process"}, "VERIFY_IN=container, or auto"),
+        ({"VERIFY_COMMAND_DB": "x", "VERIFY_COMMAND": "x"}, "keep one of them"),
+        ({"VERIFY_COMMAND_UPLOADS": "x", "FILES_UPLOADS": "/srv"}, "take it out"),
         ({"RTO": "fast"}, "36h"),
         ({"SEED": "newest"}, "latest"),
         ({"EVIDENCE_KEY": "abc"}, "ed25519"),
@@ -192,6 +199,19 @@ def test_one_mistake_one_problem_with_its_cure(environ: dict[str, str], says: st
     problem = only(environ)
     assert says in problem
     assert next(iter(environ)).split("_")[0][:4] in problem
+
+
+def test_commands_by_their_source() -> None:
+    """One that is set is wanted, in a container where it is in an image; said otherwise, that holds."""
+    command = {"VERIFY_COMMAND": "./manage.py check 'S3CRET two'", "VERIFY_COMMAND_STATS": "true"}
+    got = load(command).verify
+    assert got.commands == {"db": ("./manage.py", "check", "S3CRET two"), "stats": ("true",)}
+    assert (got.level, got.where) == (6, "auto")
+    assert "S3CRET" not in repr(got)
+    got = load({**command, "VERIFY_APP_IMAGE": "shop:1", "VERIFY_LEVEL": "0"}).verify
+    assert (got.app_image, got.where, got.level) == ("shop:1", "container", 0)
+    assert load({**command, "VERIFY_APP_IMAGE": "shop:1", "VERIFY_IN": "off"}).verify.where == "off"
+    assert load({}).verify.level == 5
 
 
 def test_strangers_are_left_alone() -> None:

@@ -181,13 +181,21 @@ def test_three_reads_for_each_source_however_many_backups(store: Store, settings
     assert counting.reads == 3
 
 
+@pytest.mark.parametrize(("rto", "target"), [({"target": 60.0, "met": None}, 60.0), (None, 0.0), ("fast", 0.0)])
+def test_the_target_is_the_one_that_the_verification_had(
+    store: Store, settings: Settings, rto: object, target: float
+) -> None:
+    verify(store, back_up(store, NIGHT), NIGHT.replace(hour=5), "passed", 4, rto=rto)
+    assert source(store, settings).verification.restore_target == target
+
+
 CONTRACT = """
 killick_info{version} killick_source_info{database,server_version}
 killick_backup_last_attempt_timestamp_seconds killick_backup_last_success_timestamp_seconds
 killick_backup_last_duration_seconds{phase} killick_backup_last_size_bytes{stage}
 killick_backup_consecutive_failures killick_backup_interval_seconds
 killick_verify_last_attempt_timestamp_seconds killick_verify_last_success_timestamp_seconds
-killick_verify_last_result{result} killick_verify_level killick_verify_restore_seconds
+killick_verify_last_result{result} killick_verify_level killick_verify_restore_seconds killick_restore_target_seconds
 killick_verify_tables_checked killick_verify_tables_mismatched killick_verified_snapshot_timestamp_seconds
 killick_store_backups{state} killick_store_bytes
 """
@@ -203,7 +211,8 @@ def samples(*found: state.State) -> dict[str, dict[tuple[str, ...], float]]:
 
 def test_metrics_are_those_of_the_contract(store: Store, settings: Settings) -> None:
     id = back_up(store, NIGHT)
-    verify(store, id, NIGHT.replace(hour=5), "passed", 5, restore_seconds=3.5, tables=8, mismatches=[])
+    told = {"tables": 8, "mismatches": [], "rto": {"target": 60.0, "met": True}}
+    verify(store, id, NIGHT.replace(hour=5), "passed", 5, restore_seconds=3.5, **told)
     text = metrics.exposition(state.read(store, settings, NOW)).decode()
     found = {}
     for family in text_string_to_metric_families(text):

@@ -13,15 +13,19 @@ from killick import errors
 from killick.catalog import Backup, Catalog, Evidence
 from killick.compare import Mismatch
 from killick.contents import Contents
+from killick.engines import Source
 from killick.errors import RestoreError, Unverifiable
-from killick.throwaway import confine
+from killick.manifest import Manifest
+from killick.throwaway import Copy, Ended, confine
 from verify.choose import choose, unfinished
 from verify.cli import exit_code
 from verify.climb import _compare
 from verify.deadline import Deadline
 from verify.found import Found
+from verify.options import Options, variable
 from verify.outcome import _LACKING, _NOT_ITS_FAULT, outcome
 from verify.report import Report
+from verify.works import works
 
 
 def _reasons() -> list[str]:
@@ -189,6 +193,78 @@ def test_a_report_for_people() -> None:
     assert "says nothing about the backup" in report("unverifiable", 1, error="no server").text()
 
 
+def test_a_restore_against_its_target() -> None:
+    """Longer than it is a warning: the result stays."""
+    took = report("passed", 4, seconds={"download": 1.0, "start": 90.0, "restore": 60.0, "compare": 4.0})
+    assert (took.to_record()["rto"], took.slow) == (None, False)
+    within = replace(took, target=1800.0)
+    assert within.to_record()["rto"] == {"target": 1800.0, "met": True}
+    assert "a restore takes 61.0 s here, within the target of 30 min (" in within.text()
+    slow = replace(took, target=60.0)
+    assert slow.to_record()["rto"] == {"target": 60.0, "met": False}
+    assert "a restore takes 61.0 s here, longer than the target of 1 min (" in slow.text()
+    assert replace(slow, seconds={}).to_record()["rto"] == {"target": 60.0, "met": None}, "it was not measured"
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "reason", "says"),
+    [
+        (1, "failed", "command", "VERIFY_COMMAND ended with 1 against the copy"),
+        (-11, "failed", "command", "was ended by signal 11"),
+        (125, "unverifiable", "environment", "could not be run"),
+        (126, "unverifiable", "environment", "could not be run"),
+        (127, "unverifiable", "environment", "could not be run"),
+        (-9, "unverifiable", "memory", "was killed"),
+        (137, "unverifiable", "memory", "was killed"),
+    ],
+)
+def test_what_the_status_of_a_command_says(status: int, result: str, reason: str, says: str) -> None:
+    found = Found(reached=5)
+    with pytest.raises(errors.KillickError) as told:
+        worked(found, status, Facing())
+    assert (outcome(told.value).result, outcome(told.value).reason) == (result, reason)
+    assert says in told.value.message
+    assert told.value.hint
+    assert found.reached == 5
+    assert found.command is not None
+    assert found.command.status == status
+
+
+def test_a_command_without_its_server_says_nothing() -> None:
+    for error, result in ((errors.Unreachable("x"), "unverifiable"), (errors.DatabaseMissing("x"), "failed")):
+        with pytest.raises(errors.KillickError) as told:
+            worked(Found(reached=5), 1, Facing(error))
+        assert outcome(told.value).result == result
+
+
+def test_a_command_that_works() -> None:
+    found = Found(reached=5)
+    worked(found, 0, Facing())
+    assert found.reached == 6
+
+
+class Facing:
+    """All of an engine that is asked: whether its server is still there."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def facts(self) -> None:
+        if self._error:
+            raise self._error
+
+
+def worked(found: Found, status: int, engine: Facing) -> None:
+    copy = Copy(Source("x", ""), "process", "", "", "", "", run=lambda _app, _seconds: Ended(status, "here", "", ""))
+    record = Manifest("20260101T000000Z-db", "p", "db", "postgres", "", "", "", "16.1", "", "", "x", None)
+    options = Options(Path("/"), commands={"db": ("check",)})
+    works(copy, engine, record, options, found, Deadline(0))  # type: ignore[arg-type]
+
+
+def test_the_variable_of_a_source() -> None:
+    assert [variable(source) for source in ("db", "stats")] == ["VERIFY_COMMAND", "VERIFY_COMMAND_STATS"]
+
+
 def test_a_deadline_interrupts_what_is_going_on() -> None:
     deadline = Deadline(0.05)
     before = signal.getsignal(signal.SIGALRM)
@@ -196,6 +272,7 @@ def test_a_deadline_interrupts_what_is_going_on() -> None:
         time.sleep(30)
     assert told.value.reason == "timeout"
     assert deadline.passed
+    assert deadline.left == 0
     assert signal.getsignal(signal.SIGALRM) == before
 
 
@@ -211,6 +288,7 @@ def test_a_deadline_ends_the_server_that_somebody_waits_for() -> None:
 def test_no_deadline() -> None:
     ended: list[bool] = []
     deadline = Deadline(0)
+    assert deadline.left is None
     with deadline.running(), deadline.ends(lambda: ended.append(True)):
         pass
     assert not deadline.passed
@@ -235,10 +313,11 @@ def test_every_reason_is_in_the_docs(reason: str) -> None:
 
 
 @pytest.mark.parametrize("machine", confine._MACHINES.values(), ids=list(confine._MACHINES))
-def test_the_filter_lets_through_what_a_server_needs_and_no_more(machine: confine.Machine) -> None:
+@pytest.mark.parametrize("connect", [False, True], ids=["a server", "a client"])
+def test_the_filter_lets_through_what_it_takes_and_no_more(machine: confine.Machine, connect: bool) -> None:
     """The program run as the kernel would: (architecture, number of the call, its first argument)."""
     unix, inet, inet6, netlink = 1, 2, 10, 16
-    code = confine._filter(machine)
+    code = confine._filter(machine, connect=connect)
 
     def allowed(number: int, first: int = 0, architecture: int = machine.audit) -> bool:
         return _bpf(code, {0: number, 4: architecture, 16: first}) == 0x7FFF0000
@@ -248,8 +327,9 @@ def test_the_filter_lets_through_what_a_server_needs_and_no_more(machine: confin
     assert not any(allowed(machine.socket, family) for family in (inet, inet6, netlink, 40))
     assert not any(
         allowed(number)
-        for number in (machine.connect, machine.ptrace, machine.io_uring_setup, machine.process_vm_readv)
+        for number in (machine.ptrace, machine.io_uring_setup, machine.process_vm_readv, machine.pidfd_getfd)
     )
+    assert allowed(machine.connect) is connect
     assert allowed(1)
     assert not allowed(1, architecture=0x40000003), "another architecture's calls have other numbers"
     assert not allowed(0x40000000 | 41, unix), "x32's too"

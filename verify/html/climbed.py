@@ -14,6 +14,7 @@ _PHASES = {
     2: ("start", "restore"),
     3: ("compare",),
     5: ("amcheck", "validate", "history", "checks"),
+    6: ("command",),
 }
 _TOGETHER = {4: 3}  # one comparison tells both
 HELD, FAILED, UNTRIED, UNASKED = "held", "failed", "not reached", "not asked for"

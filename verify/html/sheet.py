@@ -18,6 +18,10 @@ from verify.report import FAILED, LEVELS, PASSED, THINGS, UNVERIFIABLE, Report, 
 
 _WORDS = {PASSED: "passed", FAILED: "failed", UNVERIFIABLE: "could not be verified"}
 _MARKS = {PASSED: "✓", FAILED: "✗", UNVERIFIABLE: "?"}
+_FAILED_AT = {
+    5: "can be restored, but its data does not make sense",
+    6: "can be restored, but the project's own command does not work with it",
+}
 _MOST = 1000  # tables that are listed: a folder may hold a million files, and nobody reads them
 
 
@@ -63,7 +67,7 @@ class Sheet:
         """What a manager needs; no more than was proven."""
         level = self.report.level
         if self.report.result == FAILED:
-            return "is not what it promises" if level < 4 else "can be restored, but its data does not make sense"
+            return _FAILED_AT.get(self.report.failed_level or 0, "is not what it promises")
         if self.report.result == UNVERIFIABLE:
             return "could not be verified"
         if level >= 4:
@@ -87,7 +91,7 @@ class Sheet:
     def restore(self) -> str:
         """How long one takes; "" where it was not measured."""
         took = self.report.restore_seconds
-        return "" if took is None else lasting(took)
+        return "" if took is None else f"{lasting(took)}{self.report.against_target}"
 
     @property
     def data_of(self) -> datetime | None:
@@ -175,6 +179,10 @@ class Sheet:
             yield "network", copy.network
             yield "files", copy.files
             yield "user", copy.user
+        if report.command is not None:
+            yield "command", f"ended with {report.command.status}, {report.command.where}"
+            yield "its network", report.command.network
+            yield "its files", report.command.files
         yield "verified", f"{report.when:%Y-%m-%d %H:%M:%S} UTC"
         yield "level asked for", f"{report.wanted}: {LEVELS[report.wanted]}"
 
