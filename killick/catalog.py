@@ -135,6 +135,11 @@ class Catalog:
         """The source's backups, killick's own and older ones."""
         return [b for b in self.backups if b.source == source]
 
+    def choices(self, source: str) -> list[Backup]:
+        """What a verification may be of: killick's own, and the older ones of a source that has none."""
+        found = self.of(source)
+        return [b for b in found if not b.older] or found
+
     @property
     def sources(self) -> list[str]:
         return sorted({b.source for b in self.backups} | {f.source for f in self.failures})

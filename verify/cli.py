@@ -36,8 +36,9 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
     """Restore a backup into a throwaway and compare it with its manifest.
 
     \b
-    WHICH  an id, the newest (latest), the one not verified for longest
-           (random), or the newest of every source (all)
+    WHICH  an id, the newest (latest), the one whose turn it is (random:
+           none comes twice before all came once), or the newest of every
+           source (all)
     LEVEL  0 there and whole        3 + the same schema
            1 + decodes              4 + the same rows and checksums
            2 + restores             5 + makes sense
