@@ -32,10 +32,6 @@ _LOCALE = ("collate", "ctype", "provider", "locale")
 def climb(
     store: Store, backup: Backup, options: Options, level: int, found: Found, phases: Phases, deadline: Deadline
 ) -> None:
-    if backup.older:
-        raise Unverifiable(
-            f"{backup.id} was not written by killick: there is no manifest to compare it with", reason="format"
-        )
     manifest = found.manifest = records.manifest(store, backup)
     if not comparable(manifest):
         raise Unverifiable(
@@ -87,7 +83,7 @@ def _in_throwaway(
             stack.enter_context(deadline.ends(copy.kill))
             engine = connect(copy.source)
             level = found.wanted = min(level, highest(engine))
-            found.empty = _proven_empty(engine)
+            found.empty = proven_empty(engine)
         with phases.phase("restore") as watch, _told_apart(opened, found):
             found.notes += engine.load(opened.folder, options.jobs, opened.contents, watch)
         found.reached = 2
@@ -98,7 +94,7 @@ def _in_throwaway(
             sense(store, backup, opened, engine, options, found, phases)
 
 
-def _proven_empty(engine: Engine) -> str:
+def proven_empty(engine: Engine) -> str:
     """How it was proven. Raises Unverifiable when something is there: a restore over data proves nothing."""
     try:
         facts = engine.facts()

@@ -26,7 +26,10 @@ LEVELS = (
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
-RESTORING = ("download", "check", "decrypt", "decode", "restore")
+_FOREIGN = {1: "it decodes to a whole dump", 3: "all tables that the dump names are there, with its rows"}
+"""What they prove of a script's archive, where that is less."""
+
+RESTORING = ("download", "check", "decrypt", "decode", "inspect", "restore")
 THINGS = {"mongodb": ("collection", "document"), "files": ("file", "")}
 _SHOWN = 20  # differences that a person is shown; the record has them all
 
@@ -70,6 +73,14 @@ class Report:
         return key.source if key else older.SOURCE
 
     @property
+    def older(self) -> bool:
+        """A script's archive: without a manifest."""
+        return layout.parse(self.project, layout.manifest(self.project, self.id)) is None
+
+    def proves(self, level: int) -> str:
+        return _FOREIGN.get(level, LEVELS[level]) if self.older else LEVELS[level]
+
+    @property
     def restore_seconds(self) -> float | None:
         """From the download to the last index: the recovery time that was measured; None where it was not."""
         if "restore" not in self.seconds or self.level < 2:
@@ -110,7 +121,7 @@ class Report:
         }
         if self.manifest is not None:
             data |= {"engine": self.manifest.engine, "snapshot": self.manifest.snapshot}
-            if self.manifest.archive is not None:
+            if self.manifest.archive is not None and self.manifest.archive.sha256:
                 data["sha256"] = self.manifest.archive.sha256
         if self.copy is not None:
             data["where"] = {
@@ -125,9 +136,10 @@ class Report:
 
     def _headline(self) -> str:
         if self.result == PASSED:
-            return f"✓ {self.id} can be restored: level {self.level}, {LEVELS[self.level]}"
+            return f"✓ {self.id} can be restored: level {self.level}, {self.proves(self.level)}"
         if self.result == FAILED and self.failed_level is not None:
-            return f"✗ {self.id} FAILED at level {self.failed_level}: it does not hold that {LEVELS[self.failed_level]}"
+            proves = self.proves(self.failed_level)
+            return f"✗ {self.id} FAILED at level {self.failed_level}: it does not hold that {proves}"
         return f"? {self.id} could not be verified; this says nothing about the backup"
 
     def _lines(self) -> Iterator[tuple[str, str]]:
@@ -168,6 +180,8 @@ class Report:
         things = counted(self.tables, thing)
         if self.mismatches and self.level < 4:
             return f"{things}: {counted(len(self.mismatches), 'difference')}"
+        if self.older:
+            return f"{things}, {counted(self.rows, row)}: as many as the dump holds"
         if self.level < 4:
             return "the schema: all is equal"
         return f"{things}{f', {counted(self.rows, row)}' if row else ''}: every checksum is equal"

@@ -11,6 +11,7 @@ from killick.errors import Aborted, StoreError
 from killick.programs import numbers
 from killick.stores import Store
 from killick.watch import Phases
+from verify import foreign
 from verify.climb import BEFORE, climb
 from verify.deadline import Deadline
 from verify.found import Found
@@ -28,7 +29,8 @@ def verify(store: Store, backup: Backup, options: Options, phases: Phases | None
     told: Outcome | None = None
     try:
         with deadline.running():
-            climb(store, backup, options, level, found, phases, deadline)
+            way = foreign.climb if backup.older else climb
+            way(store, backup, options, level, found, phases, deadline)
     except Aborted:
         raise
     except Exception as error:  # whatever it is, it becomes a result
@@ -61,9 +63,8 @@ def record(store: Store, report: Report, sign_with: str = "") -> Report:
 def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None) -> Report:
     if told is None and found.mismatches:
         many = counted(len(found.mismatches), "difference")
-        told = found.told or Outcome(
-            FAILED, "mismatch", f"{many} between the copy and what the manifest promises", BEFORE
-        )
+        promised = "the dump holds" if backup.older else "the manifest promises"
+        told = found.told or Outcome(FAILED, "mismatch", f"{many} between the copy and what {promised}", BEFORE)
     result = told.result if told else PASSED
     return Report(
         project=backup.project,
