@@ -138,11 +138,15 @@ def _catalog(session: Session) -> Catalog:
 
 
 def _one(session: Session, backup: Backup, options: Options, known: Catalog) -> Report:
+    from killick.events import Warned
     from verify.verify import verify
+
+    def say(sentence: str) -> None:
+        session.tell(Warned(session.project, backup.source, sentence))
 
     start = time.monotonic()
     with session.phases(backup.source) as phases:
-        report = verify(session.store, backup, options, phases)
+        report = verify(session.store, backup, options, phases, say)
     return _told(session, report, time.monotonic() - start, known)
 
 

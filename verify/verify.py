@@ -15,19 +15,27 @@ from verify import foreign
 from verify.climb import BEFORE, climb
 from verify.deadline import Deadline
 from verify.found import Found
+from verify.meanwhile import Say, undisturbing
 from verify.options import HIGHEST, Options
 from verify.outcome import Outcome, outcome
 from verify.report import FAILED, PASSED, Report, counted
 
 
-def verify(store: Store, backup: Backup, options: Options, phases: Phases | None = None) -> Report:
-    """Never raises because of the backup or of what is lacking here; Aborted goes through."""
+def verify(
+    store: Store, backup: Backup, options: Options, phases: Phases | None = None, say: Say = lambda _: None
+) -> Report:
+    """Never raises because of the backup or of what is lacking here; Aborted goes through.
+
+    Waits while the source is worked on, and `say`s for whom.
+    """
     phases = phases or Phases()
     level = min(options.level, HIGHEST)
     found = Found(wanted=level)
-    deadline = Deadline(options.timeout)
     told: Outcome | None = None
+    deadline = Deadline(0)
     try:
+        undisturbing(store, backup, options.timeout, phases, say)
+        deadline = Deadline(options.timeout)
         with deadline.running():
             way = foreign.climb if backup.older else climb
             way(store, backup, options, level, found, phases, deadline)
