@@ -15,12 +15,12 @@ from killick.stores import Store, Stored
 PROVEN, PROVEN_OLDER = 4, 2
 """The level from which a passed verification proves a backup; older archives have no contents to compare."""
 
-_NO_VERIFICATION = ("backup", "prune")  # kinds of records that say nothing about the content
+_NO_VERIFICATION = ("backup", "prune", "overdue")  # kinds of records that say nothing about the content
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One record, as its key tells it. `kind`: backup, verify, refresh, prune."""
+    """One record, as its key tells it. `kind`: backup, verify, refresh, prune, overdue."""
 
     when: datetime
     kind: str

@@ -114,7 +114,7 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
     known = _catalog(session)
     lost = unfinished(known, which)
     if lost:
-        return [_told(session, without_manifest(lost, options.level), 0.0, known)]
+        return [_told(session, lost, without_manifest(lost, options.level), 0.0, known)]
     chosen = choose(known, which, source)
     options = replace(options, known=known, checks=_checks(session, options, chosen))
     return [_one(session, backup, options, known) for backup in chosen]
@@ -147,25 +147,21 @@ def _one(session: Session, backup: Backup, options: Options, known: Catalog) -> 
     start = time.monotonic()
     with session.phases(backup.source) as phases:
         report = verify(session.store, backup, options, phases, say)
-    return _told(session, report, time.monotonic() - start, known)
+    return _told(session, backup, report, time.monotonic() - start, known)
 
 
-def _told(session: Session, report: Report, seconds: float, known: Catalog) -> Report:
+def _told(session: Session, backup: Backup, report: Report, seconds: float, known: Catalog) -> Report:
     """Recorded beside the backup, and told to whoever observes."""
     from killick.events import VerifyFinished
+    from verify.change import change
     from verify.verify import record
 
+    first, recovered = change(known, backup, report, session.settings.verify.level)
     report = record(session.store, report, session.settings.verify.evidence_key)
     session.tell(
         VerifyFinished(
-            report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint,
-            first=_last_result(known, report.source) != report.result,
+            report.project, report.source, report.id, report.result, report.level, seconds, report.first_error,
+            report.hint, first=first, at=report.at, recovered=recovered,
         )
     )  # fmt: skip
     return report
-
-
-def _last_result(known: Catalog, source: str) -> str:
-    """How the source's newest verification before this one ended; "" where there was none."""
-    records = [e for backup in known.backups if backup.source == source for e in backup.evidence if e.kind == "verify"]
-    return max(records, key=lambda record: record.when).result if records else ""

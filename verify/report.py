@@ -11,6 +11,7 @@ from killick import __version__, layout, older
 from killick.compare import Mismatch
 from killick.figures import size
 from killick.manifest import Manifest
+from killick.names import escaped
 from killick.records import Record
 from killick.throwaway import Copy
 
@@ -41,8 +42,8 @@ class Report:
     `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
     it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
     None where it did not come so far. `notes` are the load's, for the record only. `examined` are sentences about
-    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `record`: as it
-    was written beside the backup, None where it was not.
+    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `phase` is where it
+    ended, "" where it passed. `record`: as it was written beside the backup, None where it was not.
     """
 
     project: str
@@ -63,6 +64,7 @@ class Report:
     notes: tuple[str, ...] = ()
     examined: tuple[str, ...] = ()
     empty: str = ""
+    phase: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
     record: Record | None = None
@@ -76,6 +78,22 @@ class Report:
     def older(self) -> bool:
         """A script's archive: without a manifest."""
         return layout.parse(self.project, layout.manifest(self.project, self.id)) is None
+
+    @property
+    def at(self) -> str:
+        """Where it ended, for an alert: "level 4 (compare)"; the phase alone where it could not be tried."""
+        if self.failed_level is None:
+            return self.phase
+        return f"level {self.failed_level}" + (f" ({self.phase})" if self.phase else "")
+
+    @property
+    def first_error(self) -> str:
+        """The error, or the first difference at the level that failed, and how many more."""
+        if not self.mismatches:
+            return self.error
+        first = min(self.mismatches, key=lambda mismatch: mismatch.level)
+        more = f", and {len(self.mismatches) - 1:,} more" if len(self.mismatches) > 1 else ""
+        return escaped(str(first)) + more
 
     def proves(self, level: int) -> str:
         return _FOREIGN.get(level, LEVELS[level]) if self.older else LEVELS[level]

@@ -93,6 +93,7 @@ def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None) 
         notes=tuple(found.notes),
         examined=tuple(found.examined),
         empty=found.empty,
+        phase=phases.current if told else "",
         manifest=found.manifest,
         copy=found.copy,
     )
