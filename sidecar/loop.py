@@ -151,8 +151,10 @@ class Loop:
         self._verified, self._unproven = now, False
         if not verifies(self._settings):
             return
-        for source in _watched(self._board.state, self._settings):
+        watched = _watched(self._board.state, self._settings)
+        for source in watched:
             self._do("verify", "latest", "--source", source)
+        for source in watched:
             if self._turn(source, now):
                 self._turned[source] = now
                 self._do("verify", "random", "--source", source)

@@ -27,7 +27,7 @@ LEVELS = (
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
-FOREIGN = {1: "it decodes to a whole dump", 3: "all tables that the dump names are there, with its rows"}
+LEVELS_OLDER = {1: "it decodes to a whole dump", 3: "all tables that the dump names are there, with its rows"}
 """What they prove of a script's archive, where that is less."""
 
 RESTORING = ("download", "check", "decrypt", "decode", "inspect", "restore")
@@ -96,7 +96,7 @@ class Report:
         return escaped(str(first)) + more
 
     def proves(self, level: int) -> str:
-        return FOREIGN.get(level, LEVELS[level]) if self.older else LEVELS[level]
+        return LEVELS_OLDER.get(level, LEVELS[level]) if self.older else LEVELS[level]
 
     @property
     def restore_seconds(self) -> float | None:

@@ -29,7 +29,7 @@ def verify(
     Waits while the source is worked on, and `say`s for whom.
     """
     phases = phases or Phases()
-    level = min(options.level, HIGHEST)
+    level = min(options.level, foreign.HIGHEST if backup.older else HIGHEST)
     found = Found(wanted=level)
     told: Outcome | None = None
     deadline = Deadline(0)

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import tarfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from killick.stores.folder import Folder
 from killick.watch import Phases
 from tests.contract.older import listed
 from tests.contract.test_older import LEGACY, OBJECTS, POSTGIS, SOUND, UNSOUND, inside, store
+from tests.contract.test_older_mongodb import DOCUMENTS
 from tests.kit import Project, basics, wait_for
 from verify.options import Options
 from verify.report import Report
@@ -83,6 +85,7 @@ def test_a_sound_one_passes(key: str, options: Options) -> None:
     assert report.restore_seconds
     assert "as many as the dump holds" in report.text()
     assert "sha256" not in report.to_record(), "nobody took one"
+    assert report.to_record()["wanted"] == 3, "of whoever asked for more"
 
 
 @pytest.mark.parametrize("key", UNSOUND)
@@ -142,6 +145,21 @@ CREATE FUNCTION public.tidy() RETURNS void LANGUAGE sql AS 'DELETE FROM public.b
 """
 
 
+def test_several_databases_of_one_server(options: Options, tmp_path: Path) -> None:
+    """A mongodump of a whole server, as a script packed it: all of it goes in."""
+    made = options.scratch.parent / "store/shop/app-dump.20261102-040000.tar"
+    made.parent.mkdir(parents=True)
+    with tarfile.open(made, "w") as tar:
+        for name in ("one", "two"):
+            path = tmp_path / f"{name}.bson"
+            path.write_bytes(DOCUMENTS)
+            tar.add(path, f"dump/{name}/boats.bson")
+    folder = options.scratch.parent / "store"
+    report = verified(folder, listed(folder, "shop")[f"shop/{made.name}"], options)
+    assert told(report) == ("passed", 3, None), report.text()
+    assert (report.tables, report.rows) == (2, 4)
+
+
 def test_what_must_not_be_run_says_nothing_about_the_backup(options: Options) -> None:
     report = of_text(DUMP.replace("CREATE TABLE", "\\! touch /tmp/gotcha\nCREATE TABLE"), options)
     assert (report.result, report.reason) == ("unverifiable", "format"), report.text()
@@ -179,6 +197,7 @@ def test_all_of_a_source_that_has_no_others(left: Project) -> None:
     (again,) = [left.run("verify", "random", "--json").json]
     assert again["id"] == "202401/quay.20240116-030000.sql.lrz", "the other one's turn"
     assert all(backup.proven for backup in left.catalog().backups)
+    assert left.run("list").out.count("passed, level 3") == 2
 
 
 def test_a_verifier_finds_them(left: Project) -> None:

@@ -30,9 +30,9 @@ from restore.result import Result
 from sidecar import prune
 from sidecar.backup import Outcome
 from sidecar.report import document
-from verify.outcome import _LACKING, _NOT_ITS_FAULT
 from verify.foreign import HIGHEST
-from verify.report import EXIT, FOREIGN, LEVELS, Report
+from verify.outcome import _LACKING, _NOT_ITS_FAULT
+from verify.report import EXIT, LEVELS, LEVELS_OLDER, Report
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -311,7 +311,8 @@ def test_levels() -> None:
         return {int(row[0]): row[1] for row in rows(section("docs/verify.md", title))}
 
     assert told("Levels") == dict(enumerate(LEVELS))
-    assert told("Older scripts' archives") == {level: FOREIGN.get(level, LEVELS[level]) for level in range(HIGHEST + 1)}
+    older = {level: LEVELS_OLDER.get(level, LEVELS[level]) for level in range(HIGHEST + 1)}
+    assert told("Older scripts' archives") == older
 
 
 def test_results_and_reasons() -> None:
