@@ -171,7 +171,7 @@ class Loop:
 
     def _alarm(self, now: datetime) -> None:
         """Once, and again only after something was proven: the child leaves a record of it, if it may."""
-        if self._board.state is None or self._unproven:
+        if self._board.state is None:
             return
         late = overdue(self._board.state, self._settings, now)
         for source in late:

@@ -56,6 +56,7 @@ def test_what_is_asked_for_here_has_to_do() -> None:
 def test_it_was_told_until_something_is_proven() -> None:
     alarm = made(0, (4, "failed", 0), kind="overdue")
     assert known(alarm).alarmed
+    assert alarm.verdict is None, "and says nothing of the backup"
     assert not known(alarm, made(5, (5, "passed", 4))).alarmed
     assert known(made(3, (3, "passed", 4)), alarm).alarmed
 
@@ -124,8 +125,9 @@ def test_an_older_one_calls_no_alarm_off_and_raises_its_own_once() -> None:
     failed = made(0, (0, "passed", 4), (1, "failed", 1))
     assert news(of(failed, newest), failed, "failed", 1) == (False, False)
     assert news(of(failed, newest), failed, "passed") == (True, True)
-    fine = made(2, (2, "passed", 4))
-    assert news(of(failed, fine, made(3)), made(3), "passed") == (False, False), "the older one's failure is its own"
+    weekly = made(0, (0, "passed", 4), (2.1, "failed", 1))
+    row = of(weekly, made(1, (1, "passed", 4)), made(2, (2, "passed", 4)), made(3))
+    assert news(row, made(3), "passed") == (False, False), "the older one's failure is its own"
 
 
 def test_a_glance_calls_no_alarm_off() -> None:

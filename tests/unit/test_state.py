@@ -152,6 +152,17 @@ def test_verifications(store: Store, settings: Settings) -> None:
     assert source(store, settings).verification == replace(got, alarmed=True), "that alarm is no verification"
 
 
+@pytest.mark.parametrize(
+    "off", [{"VERIFY_IN": "off"}, {"VERIFY_SCHEDULE": "off"}, {"AGE_RECIPIENTS": "age1" + "q" * 58}]
+)
+def test_nothing_is_too_old_where_nobody_is_to_verify(store: Store, settings: Settings, off: dict[str, str]) -> None:
+    back_up(store, NIGHT)
+    environ = {"PROJECT": "shop", "STORE": settings.store, "DATABASE_URL": "postgres://u@db/app"}
+    assert source(store, load({**environ, "VERIFY_MAX_AGE": "2d"})).verification.max_age == 2 * 86400
+    assert source(store, load({**environ, **off})).verification.max_age == 0
+    assert "killick_verify_max_age_seconds" not in samples(state.read(store, load({**environ, **off}), NOW))
+
+
 def test_unverifiable_hides_no_proof(store: Store, settings: Settings) -> None:
     id = back_up(store, NIGHT)
     verify(store, id, NIGHT.replace(hour=5), "passed", 4)
