@@ -26,7 +26,7 @@ def alarm(session: Session, source: str, now: datetime) -> bool:
     newest = catalog.choices(source)[0]
     try:
         facts = {"error": message, "hint": hint, "seconds": round(age)}
-        records.record(session.store, session.project, newest.id, now, OVERDUE, "failed", 0, facts)
+        records.record(session.store, session.project, newest.id, now, OVERDUE, "failed", 0, facts, verify.evidence_key)
     except KillickError as error:
         session.tell(Warned(session.project, source, f"this alarm is not recorded beside the backup: {error.message}"))
     session.tell(VerifyOverdue(session.project, source, round(age), verify.max_age, message, hint))

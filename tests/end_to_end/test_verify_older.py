@@ -16,8 +16,9 @@ from tests.contract.older import listed
 from tests.contract.test_older import LEGACY, OBJECTS, POSTGIS, SOUND, UNSOUND, inside, store
 from tests.contract.test_older_mongodb import DOCUMENTS
 from tests.kit import Project, basics, wait_for
+from verify.html import render
 from verify.options import Options
-from verify.report import Report
+from verify.report import LEVELS, Report
 from verify.verify import verify
 
 PLAIN = [key for key in SOUND if not key.startswith(POSTGIS)]
@@ -112,6 +113,9 @@ def test_it_goes_as_far_as_it_is_asked_to(options: Options, level: int) -> None:
     assert told(report) == ("passed", level, None), report.text()
     assert (report.copy is None) == (level < 2)
     assert (report.rows == 2) == (level == 3)
+    page = render([report], report.when)
+    assert f"Level {level} was reached: {report.proves(level)}" in page, "no more than was proven of such an archive"
+    assert LEVELS[3] not in page
 
 
 def test_a_dump_of_a_series_that_is_not_here_goes_into_the_next_one(options: Options) -> None:
