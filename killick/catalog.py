@@ -16,12 +16,12 @@ PROVEN, PROVEN_OLDER = 4, 2
 """The level from which a passed verification proves a backup; older archives have no contents to compare."""
 
 _SOUND = 5  # from here on all that there is to know of a backup by itself holds
-_NO_VERIFICATION = ("backup", "prune")  # kinds of records that say nothing about the content
+_NO_VERIFICATION = ("backup", "prune", "overdue")  # kinds of records that say nothing about the content
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One record, as its key tells it. `kind`: backup, verify, refresh, prune."""
+    """One record, as its key tells it. `kind`: backup, verify, refresh, prune, overdue."""
 
     when: datetime
     kind: str
@@ -144,6 +144,11 @@ class Catalog:
     def of(self, source: str) -> list[Backup]:
         """The source's backups, killick's own and older ones."""
         return [b for b in self.backups if b.source == source]
+
+    def choices(self, source: str) -> list[Backup]:
+        """What a verification may be of: killick's own, and the older ones of a source that has none."""
+        found = self.of(source)
+        return [b for b in found if not b.older] or found
 
     @property
     def sources(self) -> list[str]:

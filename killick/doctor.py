@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -13,8 +14,9 @@ from killick.archive import Recipe
 from killick.codecs import missing_programs
 from killick.engines import Check, Source, connect
 from killick.errors import KillickError, NotFound, SettingsError, Taken, Unverifiable
-from killick.figures import size
+from killick.figures import age, size
 from killick.limits import limits
+from killick.proof import Standing, standing
 from killick.session import Session
 from killick.signing import public_half
 from killick.stores import Store
@@ -153,6 +155,17 @@ def check_checks(folder: Path, sources: Collection[str]) -> Iterator[Check]:
         yield Check(f"checks: {len(found)} in {folder}", True)
 
 
+def check_proof(source: str, found: Standing, limit: float, now: datetime) -> Check:
+    """Whether something of a source was proven as lately as VERIFY_MAX_AGE asks (`limit`, seconds)."""
+    since = found.since or now
+    lately = f"was proven restorable {age(now, since)} ago" if found.proven else "was not proven restorable yet"
+    return Check(
+        f"verification: {source} {lately}",
+        (now - since).total_seconds() <= limit,
+        f"VERIFY_MAX_AGE is {limit / 86400:g} days: killick verify latest --source {source} says why",
+    )
+
+
 def examine(session: Session) -> Iterator[Check]:
     """Everything that a run of the sidecar needs; what is well has no cure.
 
@@ -174,6 +187,10 @@ def _examine(session: Session) -> Iterator[Check]:
     for source in given.sources:
         yield from check_source(source, session.scratch)
     yield from check_checks(given.verify.checks, [source.name for source in given.sources])
-    if given.verify.where != "off" and not given.verify.schedule.off and (given.identity or not given.recipients):
+    if not given.verifies_nothing:
         yield check_throwaway(given.verify.where)
+        with suppress(KillickError):  # the store's own lines tell
+            catalog, now = session.catalog(), datetime.now(UTC)
+            for name in sorted({backup.source for backup in catalog.backups}):
+                yield check_proof(name, standing(catalog, name, given.verify.level), given.verify.max_age, now)
     yield check_evidence(given.verify.evidence_key)

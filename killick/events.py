@@ -68,7 +68,11 @@ class Swept(Event):
 
 @dataclass(frozen=True)
 class VerifyFinished(Event):
-    """`result`: passed, failed, unverifiable; `level` the highest reached. `first`: the one before ended otherwise."""
+    """`result`: passed, failed, unverifiable; `level` the highest reached, and `at` where it ended: the level that did
+    not hold and the phase. `error` names the first difference.
+
+    `first`: the one before ended otherwise; `recovered`: it passed, and the one before did not, or was too long ago.
+    """
 
     id: str
     result: str
@@ -77,6 +81,24 @@ class VerifyFinished(Event):
     error: str = ""
     hint: str = ""
     first: bool = True
+    at: str = ""
+    recovered: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What went wrong: with which backup, where, what."""
+        how = {"failed": "failed", "unverifiable": "could not be verified"}[self.result]
+        return f"{self.project}/{self.id} {how}{f' at {self.at}' if self.at else ''}: {self.error}"
+
+
+@dataclass(frozen=True)
+class VerifyOverdue(Event):
+    """Nothing of the source was proven for `age` seconds, longer than `limit`. Told once, until something is."""
+
+    age: float
+    limit: float
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def failed(project: str, id: str, kind: str) -> str:
 
 
 def evidence(project: str, id: str, when: datetime, kind: str, result: str, level: int) -> str:
-    """`kind`: backup, verify, refresh. `result`: passed, failed, unverifiable."""
+    """`kind`: backup, verify, refresh, overdue. `result`: passed, failed, unverifiable."""
     return f"{project}/{id}.evidence/{stamp(when)}-{kind}-{result}-{level}.json"
 
 

@@ -191,6 +191,19 @@ def generations(store: Store, project: str, source: str) -> dict[int, Stored]:
     return found
 
 
+def holder(store: Store, project: str, source: str) -> tuple[Stored, Busy] | None:
+    """The source's newest lock, and what is to be said of it; None where nobody holds it. Only reads.
+
+    Whether its holder lives is for the caller to see: one that does renews it each minute.
+    """
+    seen = generations(store, project, source)
+    if not seen:
+        return None
+    newest = seen[max(seen)]
+    body = _read(store, newest.key)
+    return None if not body or body.get("released") else (newest, _busy(source, newest, body))
+
+
 @contextmanager
 def hold(
     store: Store,

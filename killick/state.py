@@ -21,6 +21,7 @@ from killick.catalog import Backup, Catalog, Evidence
 from killick.errors import KillickError
 from killick.manifest import Manifest
 from killick.nights import nights
+from killick.proof import standing
 from killick.settings import Settings
 from killick.stores import Store, get_bytes
 
@@ -35,7 +36,8 @@ class Verification:
     """The newest one, and what of older ones still counts. Times in seconds since 1970; None: never.
 
     `restore_seconds` is 0 where it did not come to a restore, `restore_target` where there was none (RTO). `error` and
-    `hint`: why the newest one did not pass.
+    `hint`: why the newest one did not pass. `max_age` is VERIFY_MAX_AGE in seconds, 0 where nobody is to verify here.
+    `proven`, `unproven_since`, `alarmed`, `turned`, `turns`: see killick.proof.
     """
 
     last_attempt: float | None = None
@@ -49,6 +51,12 @@ class Verification:
     error: str = ""
     hint: str = ""
     restore_target: float = 0.0
+    proven: float | None = None
+    unproven_since: float | None = None
+    max_age: float = 0.0
+    alarmed: bool = False
+    turned: float | None = None
+    turns: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,9 @@ def read(store: Store, settings: Settings, now: datetime) -> State:
     for name in [*names, *others]:
         given = SourceState(name, engine=_engine(schemes.get(name, "")), set=name in schemes)
         given = replace(given, interval=interval if given.set else 0.0)
-        found.append(of_source(store, parts.get(name, Catalog(settings.project)), given, settings.zone, now))
+        part = parts.get(name, Catalog(settings.project))
+        state = of_source(store, part, given, settings.zone, now)
+        found.append(replace(state, verification=_over_time(state.verification, part, name, settings)))
     free, whole = _disk(settings.scratch)
     return State(
         settings.project,
@@ -226,6 +236,19 @@ def _verification(store: Store, part: Catalog) -> Verification:
         error=str(record.get("error") or ""),
         hint=str(record.get("hint") or ""),
         restore_target=_target(record.get("rto")),
+    )
+
+
+def _over_time(newest: Verification, catalog: Catalog, source: str, settings: Settings) -> Verification:
+    found = standing(catalog, source, settings.verify.level)
+    return replace(
+        newest,
+        proven=found.proven.timestamp() if found.proven else None,
+        unproven_since=found.since.timestamp() if found.since else None,
+        max_age=0.0 if settings.verifies_nothing else settings.verify.max_age,
+        alarmed=found.alarmed,
+        turned=found.turned.timestamp() if found.turned else None,
+        turns=found.turns,
     )
 
 

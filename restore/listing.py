@@ -85,11 +85,9 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _verified(entry: Mapping[str, Any], now: datetime) -> str:
-    if not entry["manifest"]:
-        return "no manifest"
     verdict = entry["verified"]
     if verdict is None:
-        return "never"
+        return "never" if entry["manifest"] else "no manifest"
     when = age(now, datetime.fromisoformat(verdict["time"]))
     return f"{verdict['result']}, level {verdict['level']}, {when} ago"
 

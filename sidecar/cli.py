@@ -147,6 +147,16 @@ def fleet(store: str | None, expect: Path | None, port: int | None, as_json: boo
             log.line("info", "fleet-stopped", {"message": stopped.message})
 
 
+@click.command(hidden=True)
+@click.option("--source", required=True)
+def overdue(source: str) -> None:
+    """For the sidecar's loop: raise the alarm of VERIFY_MAX_AGE, unless it was."""
+    from killick.session import begin
+    from sidecar.overdue import alarm
+
+    alarm(begin("project"), source, datetime.now(UTC))
+
+
 def _state(session: Session) -> State:
     from killick import state as states
 
@@ -262,4 +272,4 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if all(check.ok for check in checks) else 1)
 
 
-verbs: list[click.Command] = [run, backup, prune, digest, doctor, health, fleet, state, night]
+verbs: list[click.Command] = [run, backup, prune, digest, doctor, health, fleet, state, night, overdue]

@@ -24,6 +24,7 @@ from killick.state import State
 from sidecar.site import Board
 
 GRACE = 5.0  # seconds that a child has to put things away
+WEEK = timedelta(days=6, hours=12)  # a verification ends later than it began, and its schedule does not
 LOOK, REFRESH = 5, 300  # seconds between two looks at the clock, at the store
 CATCH_UP = timedelta(days=1)  # a digest that was due while nobody ran is sent within it
 RETRY, LONGEST = timedelta(minutes=1), timedelta(hours=1)  # between attempts at a first backup
@@ -86,6 +87,8 @@ class Loop:
         self._again = RETRY
         self._not_before = self._since
         self._unproven = False
+        self._turned: dict[str, datetime] = {}
+        self._alarmed: set[str] = set()
 
     def forever(self) -> NoReturn:
         """Ends by an exception only: Aborted, when a signal says so."""
@@ -123,6 +126,7 @@ class Loop:
         now = self._clock()
         if self._unproven or self._due(self._settings.verify.schedule, self._verified, now):
             self._verify(now)
+        self._alarm(self._clock())
         telling, now = self._settings.telling, self._clock()
         if telling.notify_urls and now >= self._digest_again and self._due(telling.digest, self._digested, now):
             self._digest(now)
@@ -152,8 +156,13 @@ class Loop:
         self._verified, self._unproven = now, False
         if not verifies(self._settings):
             return
-        for source in _watched(self._board.state, self._settings):
+        watched = _watched(self._board.state, self._settings)
+        for source in watched:
             self._do("verify", "latest", "--source", source)
+        for source in watched:
+            if self._turn(source, now):
+                self._turned[source] = now
+                self._do("verify", "random", "--source", source)
         self.refresh()
 
     def _digest(self, now: datetime) -> None:
@@ -162,6 +171,25 @@ class Loop:
             self._digested = now
         else:
             self._digest_again = now + LONGEST
+
+    def _turn(self, source: str, now: datetime) -> bool:
+        """Whether an older one is due too. The store remembers when one was; we, where that could not be recorded."""
+        known = self._board.state.sources if self._board.state else ()
+        found = next((s.verification for s in known if s.source == source), None)
+        if found is None or not found.turns:
+            return False
+        last = [when for when in (_moment(found.turned), self._turned.get(source)) if when]
+        return all(now - when >= WEEK for when in last)
+
+    def _alarm(self, now: datetime) -> None:
+        """Once, and again only after something was proven: the child leaves a record of it, if it may."""
+        if self._board.state is None:
+            return
+        late = overdue(self._board.state, self._settings, now)
+        for source in late:
+            if source not in self._alarmed:
+                self._do("overdue", "--source", source)
+        self._alarmed = set(late)
 
     def _do(self, *argv: str) -> int:
         status = self._children.do(*argv)
@@ -215,12 +243,25 @@ def unproven(found: State, settings: Settings, now: datetime | None) -> bool:
     return any(last is None or (now is not None and due(plan, last, now, settings.zone)) for _, last in tried)
 
 
+def overdue(found: State, settings: Settings, now: datetime) -> list[str]:
+    """The sources of which nothing was proven for longer than VERIFY_MAX_AGE, and nobody was told.
+
+    Where there is no place to verify in, and never was, verification is off: `killick doctor` says so.
+    """
+    watched = _watched(found, settings)
+    late = [
+        (s.source, s.verification.proven)
+        for s in found.sources
+        if s.source in watched and not s.verification.alarmed and s.verification.max_age
+        if s.verification.unproven_since is not None
+        and now.timestamp() - s.verification.unproven_since > s.verification.max_age
+    ]
+    return [source for source, proven in late if proven is not None or verifies(settings)]
+
+
 def verifies(settings: Settings) -> bool:
     """Whether this sidecar verifies: it may, it can, and it could decrypt."""
-    where = settings.verify.where
-    if settings.verify.schedule.off or where == "off" or (settings.recipients and not settings.identity):
-        return False
-    return where != "auto" or _somewhere()
+    return not settings.verifies_nothing and (settings.verify.where != "auto" or _somewhere())
 
 
 def _somewhere() -> bool:

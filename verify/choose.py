@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from killick.catalog import Backup, Catalog
-from killick.errors import NotFound
 from killick.find import find
 
 ALL, LATEST, RANDOM = "all", "latest", "random"
 
 
 def choose(catalog: Catalog, which: str = LATEST, source: str = "") -> list[Backup]:
-    """`all`: the newest of every source. `random`: the one whose last verification is longest ago, or never was.
+    """`all`: the newest of every source. `random`: the one whose turn it is.
 
     Raises NotFound, SettingsError (several sources, and none named); Corrupt for an id without a manifest.
     """
@@ -21,7 +22,7 @@ def choose(catalog: Catalog, which: str = LATEST, source: str = "") -> list[Back
         return [find(catalog, LATEST, name) for name in names]
     if which == RANDOM:
         newest = find(catalog, LATEST, source)
-        return [min(_candidates(catalog, newest), key=_last_looked_at)]
+        return [min(catalog.choices(newest.source), key=_turn)]
     return [find(catalog, which, source)]
 
 
@@ -31,14 +32,17 @@ def unfinished(catalog: Catalog, which: str) -> Backup | None:
     return next((backup for backup in catalog.partial if backup.id == wanted), None)
 
 
-def _candidates(catalog: Catalog, newest: Backup) -> list[Backup]:
-    found = [b for b in catalog.of(newest.source) if b.manifest]
-    if not found:
-        raise NotFound(f"{newest.source} has no backup of killick's own yet", "killick backup makes one")
-    return found
+def _turn(backup: Backup) -> tuple[float, str]:
+    """Those that nobody ever tried come first, shuffled; then whichever was tried longest ago.
+
+    So none comes twice before all that are there were tried since, whatever was made or pruned meanwhile, and nothing
+    has to be remembered but the records. A shuffle of every round would let what is made each night pass before what
+    waits. One that could not be verified goes to the back like the others: otherwise it would be tried for ever.
+    """
+    tried = [e.when.timestamp() for e in backup.evidence if e.kind == "verify"]
+    return (max(tried, default=0.0), _shuffled(backup))
 
 
-def _last_looked_at(backup: Backup) -> tuple[float, float]:
-    """Never counts as longest ago; of those the oldest first, since it is the next to be pruned."""
-    looked = [e.when.timestamp() for e in backup.evidence if e.kind == "verify" and e.result != "unverifiable"]
-    return (max(looked, default=0.0), backup.time.timestamp())
+def _shuffled(backup: Backup) -> str:
+    """The same order on every machine: seeded by project and source."""
+    return hashlib.sha256(f"{backup.project}/{backup.source}/{backup.id}".encode()).hexdigest()

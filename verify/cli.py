@@ -37,8 +37,9 @@ def verify(which: str, source: str, level: int | None, where: str | None, as_jso
     """Restore a backup into a throwaway and compare it with its manifest.
 
     \b
-    WHICH  an id, the newest (latest), the one not verified for longest
-           (random), or the newest of every source (all)
+    WHICH  an id, the newest (latest), the one whose turn it is (random:
+           none comes twice before all came once), or the newest of every
+           source (all)
     LEVEL  0 there and whole        3 + the same schema
            1 + decodes              4 + the same rows and checksums
            2 + restores             5 + makes sense
@@ -121,7 +122,7 @@ def _reports(which: str, source: str, level: int | None, where: str | None) -> l
     known = _catalog(session)
     lost = unfinished(known, which)
     if lost:
-        return [_told(session, without_manifest(lost, options.level), 0.0, known)]
+        return [_told(session, lost, without_manifest(lost, options.level), 0.0, known)]
     chosen = choose(known, which, source)
     options = replace(options, known=known, checks=_checks(session, options, chosen))
     return [_one(session, backup, options, known) for backup in chosen]
@@ -158,30 +159,30 @@ def _catalog(session: Session) -> Catalog:
 
 
 def _one(session: Session, backup: Backup, options: Options, known: Catalog) -> Report:
+    from killick.events import Warned
     from verify.verify import verify
+
+    def say(sentence: str) -> None:
+        session.tell(Warned(session.project, backup.source, sentence))
 
     start = time.monotonic()
     with session.phases(backup.source) as phases:
-        report = verify(session.store, backup, options, phases)
-    return _told(session, report, time.monotonic() - start, known)
+        report = verify(session.store, backup, options, phases, say)
+    return _told(session, backup, report, time.monotonic() - start, known)
 
 
-def _told(session: Session, report: Report, seconds: float, known: Catalog) -> Report:
+def _told(session: Session, backup: Backup, report: Report, seconds: float, known: Catalog) -> Report:
     """Recorded beside the backup, and told to whoever observes."""
     from killick.events import VerifyFinished
+    from verify.change import change
     from verify.verify import record
 
+    first, recovered = change(known, backup, report, session.settings.verify.level)
     report = record(session.store, report, session.settings.verify.evidence_key)
     session.tell(
         VerifyFinished(
-            report.project, report.source, report.id, report.result, report.level, seconds, report.error, report.hint,
-            first=_last_result(known, report.source) != report.result,
+            report.project, report.source, report.id, report.result, report.level, seconds, report.first_error,
+            report.hint, first=first, at=report.at, recovered=recovered,
         )
     )  # fmt: skip
     return report
-
-
-def _last_result(known: Catalog, source: str) -> str:
-    """How the source's newest verification before this one ended; "" where there was none."""
-    records = [e for backup in known.backups if backup.source == source for e in backup.evidence if e.kind == "verify"]
-    return max(records, key=lambda record: record.when).result if records else ""

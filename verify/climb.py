@@ -33,10 +33,6 @@ _LOCALE = ("collate", "ctype", "provider", "locale")
 def climb(
     store: Store, backup: Backup, options: Options, level: int, found: Found, phases: Phases, deadline: Deadline
 ) -> None:
-    if backup.older:
-        raise Unverifiable(
-            f"{backup.id} was not written by killick: there is no manifest to compare it with", reason="format"
-        )
     manifest = found.manifest = records.manifest(store, backup)
     if not comparable(manifest):
         raise Unverifiable(
@@ -89,7 +85,7 @@ def _in_throwaway(
             engine = connect(copy.source)
             found.warnings += left_out(copy, opened.manifest.source, options)
             level = found.wanted = min(level, highest(engine, command=opened.manifest.source in options.commands))
-            found.empty = _proven_empty(engine)
+            found.empty = proven_empty(engine)
         with phases.phase("restore") as watch, _told_apart(opened, found):
             found.notes += engine.load(opened.folder, options.jobs, opened.contents, watch)
         found.reached = 2
@@ -103,7 +99,7 @@ def _in_throwaway(
                 works(copy, engine, opened.manifest, options, found, deadline)
 
 
-def _proven_empty(engine: Engine) -> str:
+def proven_empty(engine: Engine) -> str:
     """How it was proven. Raises Unverifiable when something is there: a restore over data proves nothing."""
     try:
         facts = engine.facts()

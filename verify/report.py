@@ -11,6 +11,7 @@ from killick import __version__, layout, older
 from killick.compare import Mismatch
 from killick.figures import size, span
 from killick.manifest import Manifest
+from killick.names import escaped
 from killick.records import Record
 from killick.throwaway import Copy, Ended
 
@@ -27,7 +28,10 @@ LEVELS = (
 )
 """What each level proves; the rest of a sentence that begins with its number."""
 
-RESTORING = ("download", "check", "decrypt", "decode", "restore")
+LEVELS_OLDER = {1: "it decodes to a whole dump", 3: "all tables that the dump names are there, with its rows"}
+"""What they prove of a script's archive, where that is less."""
+
+RESTORING = ("download", "check", "decrypt", "decode", "inspect", "restore")
 THINGS = {"mongodb": ("collection", "document"), "files": ("file", "")}
 _SHOWN = 20  # differences that a person is shown; the record has them all
 
@@ -39,9 +43,9 @@ class Report:
     `wanted` is the level that was asked for; `failed_level` the first that did not hold, None where all did or where
     it could not be tried. `reason` is a slug for `error` (docs/verify.md), `hint` its cure. `manifest` and `copy` are
     None where it did not come so far. `notes` are the load's, for the record only. `examined` are sentences about
-    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `command` is how level 6's
-    ended; `target` how many seconds a restore may take, 0: any. `record`: as it was written beside the backup, None
-    where it was not.
+    what was found sound beside the comparison. `empty`: how the throwaway was proven empty. `phase` is where it
+    ended, "" where it passed. `command` is how level 6's ended; `target` how many seconds a restore may take, 0: any.
+    `record`: as it was written beside the backup, None where it was not.
     """
 
     project: str
@@ -62,6 +66,7 @@ class Report:
     notes: tuple[str, ...] = ()
     examined: tuple[str, ...] = ()
     empty: str = ""
+    phase: str = ""
     manifest: Manifest | None = None
     copy: Copy | None = None
     command: Ended | None = None
@@ -72,6 +77,30 @@ class Report:
     def source(self) -> str:
         key = layout.parse(self.project, layout.manifest(self.project, self.id))
         return key.source if key else older.SOURCE
+
+    @property
+    def older(self) -> bool:
+        """A script's archive: without a manifest."""
+        return layout.parse(self.project, layout.manifest(self.project, self.id)) is None
+
+    @property
+    def at(self) -> str:
+        """Where it ended, for an alert: "level 4 (compare)"; the phase alone where it could not be tried."""
+        if self.failed_level is None:
+            return self.phase
+        return f"level {self.failed_level}" + (f" ({self.phase})" if self.phase else "")
+
+    @property
+    def first_error(self) -> str:
+        """The error, or the first difference at the level that failed, and how many more."""
+        if not self.mismatches:
+            return self.error
+        first = min(self.mismatches, key=lambda mismatch: mismatch.level)
+        more = f", and {len(self.mismatches) - 1:,} more" if len(self.mismatches) > 1 else ""
+        return escaped(str(first)) + more
+
+    def proves(self, level: int) -> str:
+        return LEVELS_OLDER.get(level, LEVELS[level]) if self.older else LEVELS[level]
 
     @property
     def restore_seconds(self) -> float | None:
@@ -120,7 +149,7 @@ class Report:
         }
         if self.manifest is not None:
             data |= {"engine": self.manifest.engine, "snapshot": self.manifest.snapshot}
-            if self.manifest.archive is not None:
+            if self.manifest.archive is not None and self.manifest.archive.sha256:
                 data["sha256"] = self.manifest.archive.sha256
         if self.copy is not None:
             data["where"] = {
@@ -137,9 +166,10 @@ class Report:
 
     def _headline(self) -> str:
         if self.result == PASSED:
-            return f"✓ {self.id} can be restored: level {self.level}, {LEVELS[self.level]}"
+            return f"✓ {self.id} can be restored: level {self.level}, {self.proves(self.level)}"
         if self.result == FAILED and self.failed_level is not None:
-            return f"✗ {self.id} FAILED at level {self.failed_level}: it does not hold that {LEVELS[self.failed_level]}"
+            proves = self.proves(self.failed_level)
+            return f"✗ {self.id} FAILED at level {self.failed_level}: it does not hold that {proves}"
         return f"? {self.id} could not be verified; this says nothing about the backup"
 
     def _lines(self) -> Iterator[tuple[str, str]]:
@@ -194,6 +224,8 @@ class Report:
         things = counted(self.tables, thing)
         if self.mismatches and self.level < 4:
             return f"{things}: {counted(len(self.mismatches), 'difference')}"
+        if self.older:
+            return f"{things}, {counted(self.rows, row)}: as many as the dump holds"
         if self.level < 4:
             return "the schema: all is equal"
         return f"{things}{f', {counted(self.rows, row)}' if row else ''}: every checksum is equal"

@@ -11,24 +11,34 @@ from killick.errors import Aborted, StoreError
 from killick.programs import numbers
 from killick.stores import Store
 from killick.watch import Phases
+from verify import foreign
 from verify.climb import BEFORE, climb
 from verify.deadline import Deadline
 from verify.found import Found
+from verify.meanwhile import Say, undisturbing
 from verify.options import HIGHEST, Options
 from verify.outcome import Outcome, outcome
 from verify.report import FAILED, PASSED, Report, counted
 
 
-def verify(store: Store, backup: Backup, options: Options, phases: Phases | None = None) -> Report:
-    """Never raises because of the backup or of what is lacking here; Aborted goes through."""
+def verify(
+    store: Store, backup: Backup, options: Options, phases: Phases | None = None, say: Say = lambda _: None
+) -> Report:
+    """Never raises because of the backup or of what is lacking here; Aborted goes through.
+
+    Waits while the source is worked on, and `say`s for whom.
+    """
     phases = phases or Phases()
-    level = min(options.level, HIGHEST)
+    level = min(options.level, foreign.HIGHEST if backup.older else HIGHEST)
     found = Found(wanted=level)
-    deadline = Deadline(options.timeout)
     told: Outcome | None = None
+    deadline = Deadline(0)
     try:
+        undisturbing(store, backup, options.timeout, phases, say)
+        deadline = Deadline(options.timeout)
         with deadline.running():
-            climb(store, backup, options, level, found, phases, deadline)
+            way = foreign.climb if backup.older else climb
+            way(store, backup, options, level, found, phases, deadline)
     except Aborted:
         raise
     except Exception as error:  # whatever it is, it becomes a result
@@ -61,9 +71,8 @@ def record(store: Store, report: Report, sign_with: str = "") -> Report:
 def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None, rto: float = 0.0) -> Report:
     if told is None and found.mismatches:
         many = counted(len(found.mismatches), "difference")
-        told = found.told or Outcome(
-            FAILED, "mismatch", f"{many} between the copy and what the manifest promises", BEFORE
-        )
+        promised = "the dump holds" if backup.older else "the manifest promises"
+        told = found.told or Outcome(FAILED, "mismatch", f"{many} between the copy and what {promised}", BEFORE)
     result = told.result if told else PASSED
     return Report(
         project=backup.project,
@@ -84,6 +93,7 @@ def _report(backup: Backup, found: Found, phases: Phases, told: Outcome | None, 
         notes=tuple(found.notes),
         examined=tuple(found.examined),
         empty=found.empty,
+        phase=phases.current if told else "",
         manifest=found.manifest,
         copy=found.copy,
         command=found.command,

@@ -109,6 +109,8 @@ def sentence(event: events.Event) -> str:
             why = f": {event.error}" if event.error else ""
             hint = f"\n  {event.hint}" if event.hint else ""
             return f"{mark} {event.id}: {event.result}, level {event.level}, {event.seconds:.1f} s{why}{hint}"
+        case events.VerifyOverdue():
+            return f"✗ {event.source}: {event.message}\n  {event.hint}"
         case events.Swept():
             return f"! {event.source}: an earlier run left {event.what}; it is gone now"
         case events.Pruned():
@@ -120,7 +122,7 @@ def sentence(event: events.Event) -> str:
 
 def _level(event: events.Event) -> str:
     match event:
-        case events.BackupFailed() | events.DeployFailed():
+        case events.BackupFailed() | events.VerifyOverdue() | events.DeployFailed():
             return "error"
         case events.VerifyFinished(result="failed"):
             return "error"

@@ -68,6 +68,10 @@ class _Sources(Collector):
 
     def _verify(self, s: SourceState) -> None:
         v = s.verification
+        if s.last_success is not None:
+            self._add(s, "verify_max_age_seconds", "How old the newest proof may be.", v.max_age or None)
+        self._add(s, "verify_last_proof_timestamp_seconds", "When the newest one that proves its backup ended.",
+                  v.proven)  # fmt: skip
         self._add(s, "verify_last_attempt_timestamp_seconds", "When the newest verification ended.", v.last_attempt)
         self._add(s, "verify_last_success_timestamp_seconds", "When the newest one that passed ended.", v.last_success)
         if v.last_attempt is None:

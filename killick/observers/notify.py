@@ -1,11 +1,19 @@
-"""Messages to people, by apprise: a failure, the recovery after it, the first success, a verification that
-failed, a deploy."""
+"""Messages to people, by apprise: a failure, the recovery after it, the first success; of verifications alike;
+a deploy."""
 
 from __future__ import annotations
 
 import logging
 
-from killick.events import BackupFailed, BackupFinished, DeployFailed, DeployFinished, Event, VerifyFinished
+from killick.events import (
+    BackupFailed,
+    BackupFinished,
+    DeployFailed,
+    DeployFinished,
+    Event,
+    VerifyFinished,
+    VerifyOverdue,
+)
 from killick.figures import size
 
 
@@ -34,9 +42,13 @@ def text(event: Event) -> tuple[str, str, str] | None:
             stored = size(event.manifest.archive.bytes) if event.manifest.archive else "no archive"
             return "success", f"{name}: the first backup is made", f"{event.manifest.id}, {stored}"
         case VerifyFinished(result="failed", first=True):
-            return "failure", f"{name}: a backup cannot be restored", "\n".join((event.id, event.error, event.hint))
+            return "failure", f"{name}: a backup cannot be restored", "\n".join((event.sentence, event.hint))
         case VerifyFinished(result="unverifiable", first=True):
-            return "warning", f"{name}: could not verify", "\n".join((event.id, event.error, event.hint))
+            return "warning", f"{name}: could not verify", "\n".join((event.sentence, event.hint))
+        case VerifyFinished(recovered=True):
+            return "success", f"{name}: backups can be restored again", event.id
+        case VerifyOverdue():
+            return "failure", f"{name}: nothing was verified for too long", "\n".join((event.message, event.hint))
         case DeployFailed():
             said = (event.message, event.hint, f"(while: {event.phase})", *event.restore)
             return "failure", f"{name}: the deploy failed", "\n".join(part for part in said if part)

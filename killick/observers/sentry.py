@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from killick import __version__
-from killick.events import BackupFailed, BackupFinished, BackupStarted, Event, VerifyFinished
+from killick.events import BackupFailed, BackupFinished, BackupStarted, Event, VerifyFinished, VerifyOverdue
 from killick.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class Sentry:
                 self._tell(event, "error", event.kind, event.message, {"phase": event.phase, "hint": event.hint})
             case VerifyFinished(result="failed" | "unverifiable"):
                 level = "error" if event.result == "failed" else "warning"
-                self._tell(event, level, f"verify-{event.result}", event.error, {"id": event.id, "hint": event.hint})
+                self._tell(event, level, f"verify-{event.result}", event.sentence, {"id": event.id, "hint": event.hint})
+            case VerifyOverdue():
+                self._tell(event, "error", "verify-overdue", event.message, {"hint": event.hint})
             case _:
                 return
         flush()

@@ -116,6 +116,12 @@ class Settings:
         known = ", ".join(s.name for s in self.sources) or "none"
         raise NotFound(f"there is no source {name!r}", f"the settings name {known}")
 
+    @property
+    def verifies_nothing(self) -> bool:
+        """Verification is off here, or could not decrypt what is written."""
+        verify = self.verify
+        return verify.schedule.off or verify.where == "off" or bool(self.recipients and not self.identity)
+
     def require(self, *names: str) -> None:
         """Raises SettingsError for each of `names` that was not given: project, sources, restore_to, identity."""
         problems = self.missing(names)

@@ -20,7 +20,7 @@ FULL = SourceState(
     archive_bytes=3,
     backups={"proven": 1, "unverified": 0, "failed": 0, "partial": 0},
     bytes=3,
-    verification=Verification(1.0, 1.0, "passed", 5, 2.5, 8, 0, 1.0, restore_target=1800.0),
+    verification=Verification(1.0, 1.0, "passed", 5, 2.5, 8, 0, 1.0, restore_target=1800.0, proven=1.0, max_age=1.0),
 )
 
 

@@ -16,6 +16,7 @@ import yaml
 from killick.engines import Source
 from tests.blocks import ROOT, blocks
 from tests.end_to_end.backups import PROJECT, Backups
+from tests.end_to_end.test_verify_older import DUMP
 from tests.kit import Project, basics
 from tests.lab import docker, mongosh
 from tests.lab.mongod import Mongod
@@ -107,6 +108,16 @@ def test_mongodb_with_its_oplog(made: tuple[Backups, Project], mongo_set: Mongod
     document = project.run("verify", "--json", VERIFY_CHECKS=asked, PROGRAMS=programs).json
     assert (document["result"], document["level"]) == ("passed", 5), document
     assert where(backups, id)["user"] == "mongodb"
+
+
+def test_an_archive_that_a_script_left(made: tuple[Backups, Project]) -> None:
+    """Its version is told by the dump alone."""
+    backups, project = made
+    (backups.folder / PROJECT).mkdir()
+    (backups.folder / PROJECT / "app.sql").write_text(DUMP)
+    document = project.run("verify", "--json").json
+    assert (document["result"], document["level"], document["tables"]) == ("passed", 3, 1), document
+    assert "postgres:16" in where(backups, "app.sql")["files"]
 
 
 def test_settings_reach_it(made: tuple[Backups, Project], sound: str) -> None:

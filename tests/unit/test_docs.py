@@ -30,8 +30,9 @@ from restore.result import Result
 from sidecar import prune
 from sidecar.backup import Outcome
 from sidecar.report import document
+from verify.foreign import HIGHEST
 from verify.outcome import _LACKING, _NOT_ITS_FAULT
-from verify.report import EXIT, LEVELS, Report
+from verify.report import EXIT, LEVELS, LEVELS_OLDER, Report
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -215,7 +216,7 @@ def exposed() -> dict[str, set[str]]:
     full = SourceState(
         "db", engine="postgres", interval=1.0, last_attempt=1.0, last_success=1.0, seconds={"dump": 1.0}, raw_bytes=1,
         archive_bytes=1, backups={"proven": 1, "unverified": 0, "failed": 0, "partial": 0}, bytes=1,
-        verification=Verification(1.0, 1.0, "passed", 4, 1.0, 1, 0, 1.0, restore_target=2.0),
+        verification=Verification(1.0, 1.0, "passed", 4, 1.0, 1, 0, 1.0, restore_target=2.0, proven=1.0, max_age=1.0),
     )  # fmt: skip
     text = metrics.exposition(State("shop", 1.0, (full,))).decode()
     return {family.name: set(family.samples[0].labels) for family in text_string_to_metric_families(text)}
@@ -318,8 +319,12 @@ def test_verbs_and_options_exist(page: str) -> None:
 
 
 def test_levels() -> None:
-    told = {int(row[0]): row[1] for row in rows(section("docs/verify.md", "Levels"))}
-    assert told == dict(enumerate(LEVELS))
+    def told(title: str) -> dict[int, str]:
+        return {int(row[0]): row[1] for row in rows(section("docs/verify.md", title))}
+
+    assert told("Levels") == dict(enumerate(LEVELS))
+    older = {level: LEVELS_OLDER.get(level, LEVELS[level]) for level in range(HIGHEST + 1)}
+    assert told("Older scripts' archives") == older
 
 
 def test_results_and_reasons() -> None:

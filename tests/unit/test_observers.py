@@ -22,6 +22,7 @@ from killick.events import (
     Pruned,
     Swept,
     VerifyFinished,
+    VerifyOverdue,
     Warned,
 )
 from killick.manifest import Archive, Manifest
@@ -53,12 +54,23 @@ EVENTS: list[Event] = [
     BAD,
     PhaseFinished("shop", "db", "dump", 1.23456, {"bytes": 5}),
     Swept("shop", "db", "a scratch folder"),
-    VerifyFinished("shop", "db", MANIFEST.id, "failed", 3, 8.0, "two tables differ", "restore the one before"),
-    VerifyFinished("shop", "db", MANIFEST.id, "unverifiable", 1, 8.0, "no room", "make some"),
+    VerifyFinished(
+        "shop",
+        "db",
+        MANIFEST.id,
+        "failed",
+        3,
+        8.0,
+        "two tables differ",
+        "restore the one before",
+        at="level 4 (compare)",
+    ),
+    VerifyFinished("shop", "db", MANIFEST.id, "unverifiable", 1, 8.0, "no room", "make some", at="start"),
     Pruned("shop", "db", ("a", "b")),
     Warned("shop", "db", 'said "so"\nand so'),
     Progress("shop", "db", "download", 999, 1000, "bytes"),
 ]
+OVERDUE = VerifyOverdue("shop", "db", 300000, 259200.0, "db: no backup was proven for 3 days", "killick verify latest")
 
 
 class Terminal(io.StringIO):
@@ -93,6 +105,7 @@ def test_every_event_is_one_json_document_with_its_facts() -> None:
             value = getattr(event, each.name)
             if isinstance(value, str):
                 assert told[each.name] == value
+    assert log.facts(OVERDUE)["age"] == 300000
     assert log.facts(OK)["bytes"] == 2_000_000
     assert log.facts(EVENTS[3]) == {"project": "shop", "source": "db", "phase": "dump", "seconds": 1.235, "bytes": 5}
 
@@ -192,18 +205,35 @@ def test_a_ping_after_success_and_fail_after_failure(web: Listener) -> None:
 
 def test_people_are_told_what_matters_and_nothing_else(web: Listener) -> None:
     ear = notify.Notify((f"json://127.0.0.1:{web.port}/hook",))
-    silent: list[Event] = [OK, replace(BAD, first=False), *EVENTS[:1], *EVENTS[3:5], *EVENTS[7:]]
+    again = [replace(event, first=False) for event in EVENTS[5:7] if isinstance(event, VerifyFinished)]
+    passed = VerifyFinished("shop", "db", MANIFEST.id, "passed", 4, 8.0)
+    silent: list[Event] = [OK, replace(BAD, first=False), *EVENTS[:1], *EVENTS[3:5], *EVENTS[7:], *again, passed]
     for event in silent:
         ear(event)
     assert web.asked == []
-    for event in (BAD, replace(OK, recovered=True), replace(OK, first=True), EVENTS[5], EVENTS[6]):
+    good = (replace(OK, recovered=True), replace(OK, first=True))
+    for event in (BAD, *good, EVENTS[5], EVENTS[6], replace(passed, recovered=True), OVERDUE):
         ear(event)
     told = [json.loads(one.body) for one in web.asked]
-    assert [one["type"] for one in told] == ["failure", "success", "success", "failure", "warning"]
+    assert [one["type"] for one in told] == [
+        "failure",
+        "success",
+        "success",
+        "failure",
+        "warning",
+        "success",
+        "failure",
+    ]
     assert "no route to db" in told[0]["message"]
     assert "is it up?" in told[0]["message"]
     assert "shop/db" in told[0]["title"]
     assert told[2]["message"] == "20261123T030000Z-db, 2.0 MB"
+    assert told[3]["message"] == (
+        "shop/20261123T030000Z-db failed at level 4 (compare): two tables differ\nrestore the one before"
+    )
+    assert told[4]["message"].startswith("shop/20261123T030000Z-db could not be verified at start: no room")
+    assert told[5]["title"] == "shop/db: backups can be restored again"
+    assert told[6]["message"] == "db: no backup was proven for 3 days\nkillick verify latest"
 
 
 def test_a_notification_that_did_not_go_out_is_an_error(
@@ -283,6 +313,15 @@ def test_no_two_monitors_of_sentry_become_one() -> None:
     assert len(set(slugs)) == len(pairs)
     assert all(len(one) <= 50 and re.fullmatch(r"[a-z0-9_-]+", one) for one in slugs)
     assert slugs[0] == "shop-db"
+
+
+def test_sentry_gets_verifications_that_went_wrong(web: Listener) -> None:
+    ear = sentry.Sentry(settings_for(web))
+    for event in (EVENTS[5], OVERDUE):
+        ear(event)
+    failed, overdue = items(web)
+    assert failed["message"] == "shop/20261123T030000Z-db failed at level 4 (compare): two tables differ"
+    assert (overdue["message"], overdue["tags"]["kind"]) == (OVERDUE.message, "verify-overdue")
 
 
 def test_sentry_gets_no_secret_no_local_no_host(web: Listener) -> None:

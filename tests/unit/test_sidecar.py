@@ -215,6 +215,80 @@ def test_the_first_verification_follows_the_first_backup(verifying: Settings) ->
     assert len(world.asked) == 4, "one that cannot be recorded is not tried again and again"
 
 
+def nightly(verifying: Settings, night: int, **more: object) -> World:
+    """A sidecar that was just started, after so many nights that all went well but for what is told of `db`."""
+    start = NOON + timedelta(days=night)
+    last, tried = NIGHT + timedelta(days=night), NIGHT + timedelta(days=night, hours=2)
+    fine = Verification(last_attempt=tried.timestamp(), result="passed", max_age=3 * DAY)
+    sources = known("db", last, verification=replace(fine, **more)), known("uploads", last, verification=fine)  # type: ignore[arg-type]
+    world = World(verifying, *sources, start=start)
+    world.loop.refresh()
+    return world
+
+
+def test_once_a_week_an_older_one_follows_the_newest(verifying: Settings) -> None:
+    latest, older = ("verify", "latest", "--source", "db"), ("verify", "random", "--source", "db")
+    world = nightly(verifying, 0, turns=True)
+    asked = [argv for argv in world.until(NOON + timedelta(days=15)) if argv[0] == "verify"]
+    assert asked.count(older) == 3, "the first night, and every seventh: also where nothing can be recorded"
+    assert all(latest in asked[i - 2 : i] for i, argv in enumerate(asked) if argv == older), "of all sources first"
+    assert ("verify", "random", "--source", "uploads") not in asked, "there is no older one"
+
+
+@pytest.mark.parametrize(("nights", "due"), [(1, False), (5, False), (6, True), (30, True)])
+def test_a_restart_forgets_no_week(verifying: Settings, nights: int, due: bool) -> None:
+    """Tried at 05:10 of the first day; the next night is that of day `nights` + 1."""
+    turned = NOON.replace(hour=5, minute=10).timestamp()
+    world = nightly(verifying, nights, turns=True, turned=turned)
+    asked = world.until(world.now + timedelta(days=1))
+    assert (("verify", "random", "--source", "db") in asked) is due
+
+
+def late(verifying: Settings, days: float, **more: object) -> World:
+    since = (NOON - timedelta(days=days)).timestamp()
+    return nightly(verifying, 0, **{"unproven_since": since, "proven": since, **more})
+
+
+def test_nothing_proven_for_too_long_is_told_once(verifying: Settings) -> None:
+    world = late(verifying, 2.9)
+    alarm = ("overdue", "--source", "db")
+    assert world.until(NOON + timedelta(hours=2)) == []
+    asked = world.until(NOON + timedelta(days=5))
+    assert asked.count(alarm) == 1, "also where that could not be recorded"
+    assert ("overdue", "--source", "uploads") not in asked
+    proven = replace(world.state.sources[0].verification, unproven_since=world.now.timestamp())  # type: ignore[union-attr]
+    world.state = State("shop", 0.0, (known("db", world.now, verification=proven),))
+    world.loop.refresh()
+    world.until(world.now + timedelta(minutes=2))
+    assert world.until(world.now + timedelta(days=4)).count(alarm) == 1, "and anew after a proof"
+
+
+def test_an_alarm_that_was_raised_or_that_nobody_wants_is_not(
+    verifying: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(**more: object) -> bool:
+        return ("overdue", "--source", "db") in late(verifying, 9, **more).until(NOON + timedelta(minutes=2))
+
+    assert told()
+    assert told(proven=None)
+    assert not told(alarmed=True), "before a restart, or by another's loop"
+    assert not told(max_age=0.0), "off, or not here"
+    assert not told(unproven_since=None), "no backup yet"
+    monkeypatch.setattr(loops, "verifies", lambda _settings: False)
+    assert not told(proven=None), "auto, and nowhere"
+    assert told(), "Docker is gone"
+
+
+def test_what_was_never_tried_is_tried_before_anybody_is_alarmed(verifying: Settings) -> None:
+    """Archives of ten years, on the day that killick comes."""
+    since = (NOON - timedelta(days=3650)).timestamp()
+    never = Verification(unproven_since=since, max_age=3 * DAY)
+    world = World(verifying, known("db", NIGHT, verification=never), known("uploads", NIGHT, verification=never))
+    world.loop.refresh()
+    world.loop.look()
+    assert [argv[0] for argv in world.asked] == ["verify", "verify", "overdue", "overdue"]
+
+
 def test_prune_off_and_schedule_off(settings: Settings) -> None:
     world = World(load(ENVIRON | {"PRUNE": "off", "VERIFY_SCHEDULE": "off"}), known("db", None))
     world.loop.refresh()

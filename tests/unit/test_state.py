@@ -70,7 +70,7 @@ def source(store: Store, settings: Settings, name: str = "db") -> state.SourceSt
 def test_an_empty_store(store: Store, settings: Settings) -> None:
     found = source(store, settings)
     assert (found.last_attempt, found.last_success, found.consecutive_failures, found.error) == (None, None, 0, {})
-    assert (found.interval, found.set, found.verification) == (86400.0, True, state.Verification())
+    assert (found.interval, found.set, found.verification) == (86400.0, True, state.Verification(max_age=259200.0))
 
 
 def test_a_backup(store: Store, settings: Settings) -> None:
@@ -123,7 +123,9 @@ def verify(store: Store, id: str, when: datetime, result: str, level: int, **mor
 def test_verifications(store: Store, settings: Settings) -> None:
     first, second = back_up(store, NIGHT), back_up(store, NIGHT.replace(day=24))
     records.record(store, "shop", second, NIGHT.replace(day=24, minute=1), "backup", "passed", 0, {})
-    assert source(store, settings).verification == state.Verification(), "a backup's own record verifies nothing"
+    got = source(store, settings).verification
+    assert (got.last_attempt, got.last_success, got.proven) == (None, None, None), "its own record verifies nothing"
+    assert (got.unproven_since, got.turns) == (NIGHT.timestamp(), True)
     verify(store, first, NIGHT.replace(hour=5), "passed", 5, restore_seconds=3.5, tables=8, mismatches=[])
     got = source(store, settings).verification
     assert (got.result, got.level, got.restore_seconds, got.tables_checked, got.tables_mismatched) == (
@@ -145,6 +147,20 @@ def test_verifications(store: Store, settings: Settings) -> None:
     assert got.last_success == NIGHT.replace(hour=5).timestamp()
     assert got.verified_snapshot == NIGHT.timestamp(), "the newest one proven, not the newest one"
     assert found.backups == {"proven": 1, "unverified": 0, "failed": 1, "partial": 0}
+    assert (got.proven, got.unproven_since) == (got.last_success, got.last_success)
+    records.record(store, "shop", second, NIGHT.replace(day=28), "overdue", "failed", 0, {})
+    assert source(store, settings).verification == replace(got, alarmed=True), "that alarm is no verification"
+
+
+@pytest.mark.parametrize(
+    "off", [{"VERIFY_IN": "off"}, {"VERIFY_SCHEDULE": "off"}, {"AGE_RECIPIENTS": "age1" + "q" * 58}]
+)
+def test_nothing_is_too_old_where_nobody_is_to_verify(store: Store, settings: Settings, off: dict[str, str]) -> None:
+    back_up(store, NIGHT)
+    environ = {"PROJECT": "shop", "STORE": settings.store, "DATABASE_URL": "postgres://u@db/app"}
+    assert source(store, load({**environ, "VERIFY_MAX_AGE": "2d"})).verification.max_age == 2 * 86400
+    assert source(store, load({**environ, **off})).verification.max_age == 0
+    assert "killick_verify_max_age_seconds" not in samples(state.read(store, load({**environ, **off}), NOW))
 
 
 def test_unverifiable_hides_no_proof(store: Store, settings: Settings) -> None:
@@ -196,6 +212,7 @@ killick_backup_last_duration_seconds{phase} killick_backup_last_size_bytes{stage
 killick_backup_consecutive_failures killick_backup_interval_seconds
 killick_verify_last_attempt_timestamp_seconds killick_verify_last_success_timestamp_seconds
 killick_verify_last_result{result} killick_verify_level killick_verify_restore_seconds killick_restore_target_seconds
+killick_verify_max_age_seconds killick_verify_last_proof_timestamp_seconds
 killick_verify_tables_checked killick_verify_tables_mismatched killick_verified_snapshot_timestamp_seconds
 killick_store_backups{state} killick_store_bytes
 """

@@ -107,22 +107,6 @@ def test_latest_and_all() -> None:
         choose(known, "all", "nowhere")
 
 
-def test_random_takes_the_one_that_waits_longest() -> None:
-    never, long_ago, just_now = backup(2), backup(0, "db", 5), backup(1, "db", 6)
-    assert choose(of(never, long_ago, just_now), "random") == [never]
-    assert choose(of(long_ago, just_now), "random") == [long_ago]
-    assert choose(of(backup(0), backup(1)), "random") == [backup(0)]
-    tried = backup(0, "db", 5, result="unverifiable")
-    assert choose(of(tried, just_now), "random") == [tried], "one that could not be tried was not looked at"
-
-
-def test_older_scripts_archives_wait_for_none_of_ours() -> None:
-    theirs = backup(3, older=True, manifest=False)
-    assert choose(of(theirs, backup(0)), "random") == [backup(0)]
-    with pytest.raises(errors.NotFound):
-        choose(of(theirs), "random")
-
-
 def test_an_archive_without_a_manifest_is_known_by_its_id() -> None:
     lost = backup(0, manifest=False)
     known = Catalog("p", (), (lost,))

@@ -31,7 +31,7 @@ class Step:
 
 
 def steps(report: Report) -> list[Step]:
-    return [Step(n, LEVELS[n], _state(report, n), _seconds(report.seconds, n)) for n in range(len(LEVELS))]
+    return [Step(n, report.proves(n), _state(report, n), _seconds(report.seconds, n)) for n in range(len(LEVELS))]
 
 
 def _state(report: Report, level: int) -> str:

@@ -14,7 +14,7 @@ from killick.figures import age, size
 from killick.manifest import Manifest
 from verify.html.climbed import HELD, Step, steps
 from verify.html.took import Stretch, lasting, stretches
-from verify.report import FAILED, LEVELS, PASSED, THINGS, UNVERIFIABLE, Report, counted
+from verify.report import FAILED, PASSED, THINGS, UNVERIFIABLE, Report, counted
 
 _WORDS = {PASSED: "passed", FAILED: "failed", UNVERIFIABLE: "could not be verified"}
 _MARKS = {PASSED: "✓", FAILED: "✗", UNVERIFIABLE: "?"}
@@ -78,10 +78,11 @@ class Sheet:
     def lead(self) -> str:
         report = self.report
         if report.result == FAILED and report.failed_level is not None:
-            return f"Level {report.failed_level} was not reached: it does not hold that {LEVELS[report.failed_level]}."
+            proves = report.proves(report.failed_level)
+            return f"Level {report.failed_level} was not reached: it does not hold that {proves}."
         if report.result == UNVERIFIABLE:
             return "This says nothing about the backup. An earlier result still holds."
-        done = f"Level {report.level} was reached: {LEVELS[report.level]}."
+        done = f"Level {report.level} was reached: {report.proves(report.level)}."
         if report.level < 4:
             return done
         every = f"every {self.things[0]} was compared with what the source held when it was dumped"
@@ -184,7 +185,7 @@ class Sheet:
             yield "its network", report.command.network
             yield "its files", report.command.files
         yield "verified", f"{report.when:%Y-%m-%d %H:%M:%S} UTC"
-        yield "level asked for", f"{report.wanted}: {LEVELS[report.wanted]}"
+        yield "level asked for", f"{report.wanted}: {report.proves(report.wanted)}"
 
     @property
     def again(self) -> str:

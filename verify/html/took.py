@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from verify.report import RESTORING
 
 _MEANING = {
+    "wait": "while the source was backed up",
     "download": "from the store",
     "check": "size and SHA-256",
     "decrypt": "age",

@@ -61,7 +61,8 @@ def adopted(dump: Dump, section: Section, folder: Path, notes: list[str]) -> Ado
     elif not rows:
         notes.append("there is no row in it: was it made with --schema-only?")
     named = tuple(sorted(section.roles | section.required.keys()))
-    (folder / roles.FILE).write_text(roles.of_names(named), encoding="utf-8")
+    if named:
+        (folder / roles.FILE).write_text(roles.of_names(named), encoding="utf-8")
     contents = Contents(
         tables={key: Table(count) for key, count in sorted(section.tables.items())},
         groups={"extensions": dict(section.extensions), "required roles": dict(section.required)},
