@@ -73,11 +73,12 @@ def _sequences(expected: Mapping[str, Sequence], got: Mapping[str, Sequence]) ->
             yield Mismatch(name, "sequence", f"step {a.increment}", f"step {b.increment}", 3)
         elif a.covers and b.covers is False:
             yield Mismatch(name, "sequence", "at or above its column's maximum", "below it", 3)
-        elif not a.cycle and _behind(a, b):
+        elif not a.cycle and behind(a, b):
             yield Mismatch(name, "sequence", _position(a), _position(b), 3)
 
 
-def _behind(a: Sequence, b: Sequence) -> bool:
+def behind(a: Sequence, b: Sequence) -> bool:
+    """Whether `b` was reached before `a`."""
     if a.increment > 0:
         return (b.value, b.called) < (a.value, a.called)
     return b.value > a.value or (b.value == a.value and b.called < a.called)

@@ -19,6 +19,7 @@ from killick.stores import Store
 from killick.stream import Scratch
 from killick.throwaway import throwaway
 from killick.watch import Phases
+from verify.agreement import refuse_discord
 from verify.deadline import Deadline
 from verify.found import Found
 from verify.levels import highest
@@ -46,6 +47,7 @@ def climb(
             return
         opened = open_archive(path, manifest, folder, phases, options.identity)
         found.manifest = replace(opened.manifest, archive=manifest.archive)
+        refuse_discord(opened.manifest, opened.contents)
         if level == 1:
             with phases.phase("inspect"):
                 inspect(opened.manifest.engine, opened.folder)

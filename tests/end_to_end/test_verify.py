@@ -243,6 +243,12 @@ def fewer(manifest: Manifest) -> Manifest:
     return replace(manifest, contents=replace(manifest.contents, tables=tables))
 
 
+def of_an_old_server(manifest: Manifest) -> Manifest:
+    assert manifest.contents is not None
+    loose = {**manifest.contents.loose, "versions": {"server": "9", "client": "15"}}
+    return replace(manifest, server_version="9.6.24", contents=replace(manifest.contents, loose=loose))
+
+
 def without_inner(backups: Backups, id: str) -> None:
     """The archive of somebody who made it with tar alone."""
     from killick.codecs import Choice, encode
@@ -361,7 +367,7 @@ def unverifiable(report: Report, reason: str) -> None:
 
 
 def test_no_server_of_that_version(backups: Backups, made: dict[str, str], options: Options) -> None:
-    backups.remake(made["new"], changed=lambda inner: replace(inner, server_version="9.6.24"))
+    backups.remake(made["new"], changed=of_an_old_server)
     report = verified(backups, made["new"], options)
     unverifiable(report, "version")
     assert "9" in report.error
@@ -542,7 +548,7 @@ def test_manifest_lost(killick: Killick, backups: Backups, made: dict[str, str])
 
 
 def test_could_not_verify_is_six(killick: Killick, backups: Backups, made: dict[str, str]) -> None:
-    backups.remake(made["new"], changed=lambda inner: replace(inner, server_version="9.6.24"))
+    backups.remake(made["new"], changed=of_an_old_server)
     done = killick("verify", made["new"], "--json")
     assert done.returncode == 6
     assert json.loads(done.stdout)["result"] == "unverifiable"

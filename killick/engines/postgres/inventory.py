@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from killick.contents import Sequence
-from killick.engines.postgres import catalog, census, names, roles, rows
+from killick.engines.postgres import catalog, census, left_out, names, roles, rows
 from killick.engines.postgres.catalog import Numbers, Relation
 from killick.engines.postgres.commands import Client
 from killick.engines.postgres.rows import Measured
@@ -24,6 +24,7 @@ def taken(session: Session) -> tuple[Groups, Groups, list[str]]:
     extensions = catalog.extensions(session)
     settings, role_settings, notes = roles.settings(session)
     objects, objects_owned = catalog.large_objects(session)
+    lost = left_out.left_out(session)
     groups = {
         "census": census.count(session),
         "extensions": {name: where for name, _, where in extensions},
@@ -38,10 +39,10 @@ def taken(session: Session) -> tuple[Groups, Groups, list[str]]:
     }
     loose = {
         "extension versions": {name: version for name, version, _ in extensions},
-        "not carried": catalog.not_carried(session),
+        "not carried": {**catalog.not_carried(session), **lost},
         "tablespaces": catalog.placements(session, "spcname", "pg_tablespace"),
     }
-    return groups, loose, notes
+    return groups, loose, [*notes, *left_out.notes(lost)]
 
 
 def versions(session: Session, client: Client) -> dict[str, str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from killick.process import Command, read_from
 
 _HEADING = re.compile(r"-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: ?(.*?)(?:; Tablespace: .*)?")
+_BODY = re.compile(r"    AS (\$\w*\$)")
 _STATE = re.compile(r"SET default_(tablespace|table_access_method|with_oids) = .*;|\\unrestrict .*|--.*|")
 _NEVER = ("SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA", "LARGE OBJECT", "MATERIALIZED VIEW DATA")
 # Releases of November 2026 keep a private option on columns, which an older minor of pg_dump writes out.
@@ -73,10 +74,10 @@ def _cut(text: str) -> Iterable[tuple[str, str, str, str]]:
     lines = text.split("\n")
     starts = [
         (i, match)
-        for i in range(1, len(lines) - 1)
+        for i in _outside(lines)
         if lines[i].startswith("-- ")
-        and lines[i - 1] == "--"
-        and lines[i + 1] == "--"
+        and lines[i - 1 : i] == ["--"]
+        and lines[i + 1 : i + 2] == ["--"]
         and (match := _HEADING.fullmatch(lines[i]))
     ]
     ends = [*(i for i, _ in starts), len(lines) + 1][1:]  # none where there is no entry: an empty database
@@ -86,6 +87,18 @@ def _cut(text: str) -> Iterable[tuple[str, str, str, str]]:
         while body and _STATE.fullmatch(body[-1]):  # what is set for the entry after it
             body.pop()
         yield kind, f"{schema}.{name}" if schema != "-" else name, owner, "\n".join(body).strip()
+
+
+def _outside(lines: list[str]) -> Iterator[int]:
+    """The lines that are not in a function's body, where a heading is its author's; pg_dump quotes it by dollars."""
+    tag = ""
+    for i, line in enumerate(lines):
+        if tag:
+            tag = "" if tag in line else tag
+        elif (match := _BODY.match(line)) and match[1] not in line[match.end() :]:
+            tag = match[1]
+        else:
+            yield i
 
 
 def _without_owner(body: str) -> tuple[str, bool]:
