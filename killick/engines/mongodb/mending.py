@@ -1,0 +1,68 @@
+"""What mongodump leaves where others write meanwhile, and mongorestore trips over: mended in the dump itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from killick.engines.mongodb import documents, oplog
+from killick.engines.mongodb.address import SYSTEM
+from killick.engines.mongodb.structure import BUCKETS
+
+
+def once(path: Path, again: Collection[bytes]) -> None:
+    """Takes out of a collection's file what was read, then deleted, and read again since it came back: the last stays.
+
+    `again` are the _ids of which that can be true. mongorestore would stop at the second.
+    """
+    last = {which: n for n, which in _identified(path) if which in again}
+    twice = {n for n, which in _identified(path) if last.get(which, n) != n}
+    if twice:
+        _rewritten(path, (document for n, document in enumerate(documents.read(path)) if n not in twice))
+
+
+def known(path: Path, there: Collection[str]) -> None:
+    """Takes out of an oplog what was done to collections that are not `there` ("db.name"), until they are made.
+
+    They were dropped before mongodump came to them, so that nothing of it lasts; or they are no data of the project's.
+    mongorestore stops at a collection that it does not know.
+    """
+    _rewritten(path, _known(path, set(there)))
+
+
+def _known(path: Path, there: set[str]) -> Iterator[bytes | memoryview]:
+    def kept(entry: Mapping[str, Any]) -> bool:
+        for database, name, command in oplog.written(entry):
+            key = f"{database}.{name.removeprefix(BUCKETS)}"
+            if database in SYSTEM:
+                return False
+            if command and oplog.makes(entry):
+                there.add(key)
+            if name and name != oplog.VIEWS and key not in there:
+                return False
+        return True
+
+    for raw in documents.read(path):
+        entry = RawBSONDocument(bytes(raw))
+        if entry["op"] == "c" and "applyOps" in entry["o"]:
+            inner = list(entry["o"]["applyOps"])
+            mine = [one for one in inner if kept(one)]
+            yield raw if len(mine) == len(inner) else bson.encode({**entry, "o": {**entry["o"], "applyOps": mine}})
+        elif kept(entry):
+            yield raw
+
+
+def _identified(path: Path) -> Iterator[tuple[int, bytes]]:
+    for n, document in enumerate(documents.read(path)):
+        yield n, documents.identifier(RawBSONDocument(bytes(document)))
+
+
+def _rewritten(path: Path, kept: Iterator[bytes | memoryview]) -> None:
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as out:
+        out.writelines(kept)
+    new.replace(path)
