@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -95,16 +96,23 @@ def without_documents(dumped: Iterable[Dumped], root: Path, place: Path) -> None
             shutil.copy(one.meta, place / one.meta.relative_to(root))
 
 
+@contextmanager
+def from_an_archive() -> Iterator[None]:
+    """What `read` finds wrong inside the block is the archive's fault: raises Corrupt."""
+    try:
+        yield
+    except EmptyDump as error:
+        raise Corrupt(error.message, "restore the backup before it") from None
+
+
 def inspect(folder: Path) -> None:
     """Raises Corrupt where a dump is not what mongodump writes."""
     root = folder / FOLDER
-    try:
+    with from_an_archive():
         tables = [one.table() for one in read(root)]
         log = root / oplog.FILE
         if log.is_file():
             oplog.read(log)
-    except EmptyDump as error:
-        raise Corrupt(error.message, "restore the backup before it") from None
     if not tables:
         raise Corrupt(f"there is no collection in {FOLDER}/", "restore the backup before it")
 

@@ -27,13 +27,14 @@ def load(
     only: Some[str] | None,
     stands_for: str = "",
 ) -> Notes:
-    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, RestoreError.
+    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, Corrupt, RestoreError.
 
     `stands_for` names the database that the target is to become; it says which of a dump's goes in.
     """
     becomes = stands_for or server.address.database
     root = folder / left.FOLDER
-    dumped = list(left.read(root))
+    with left.from_an_archive():
+        dumped = list(left.read(root))
     source = _source({d.collection.database for d in dumped}, becomes)
     wanted = [
         d.collection

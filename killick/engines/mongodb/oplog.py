@@ -29,8 +29,8 @@ _NAMED_BY_ITS_FIRST_FIELD = _SHAPES | {"create", "drop", "convertToCapped", "emp
 
 @dataclass
 class Touched:
-    """By key, "db.name". `documents`: collections whose documents changed; `reshaped`: those, and views, that came, went
-    or changed, or whose indexes did; `there`: whether the last that became of one was that it came, or that it went;
+    """By key, "db.name". `documents`: collections whose documents changed; `reshaped`: those, and views, that came,
+    went or changed, or whose indexes did; `there`: whether the last that became of one was that it came, or went;
     `building`: those with an index that was begun and not ended; `again`: the _ids (as documents of one field) that
     were deleted and came again.
 
