@@ -15,7 +15,8 @@ from bson.binary import Binary
 from killick.engines import Source
 from killick.engines.mongodb.address import SYSTEM
 from tests.contract import mongo_data
-from tests.damages.mongodump import Document, Dump, cut, flip
+from tests.damages.mongodump import Document, Dump
+from tests.damages.stored import cut, flip
 from tests.lab.mongod import Mongod
 
 CANARY = "a document that nobody may read"

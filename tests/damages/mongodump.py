@@ -68,15 +68,3 @@ class Dump:
 
 def all_of(path: Path) -> list[bytes]:
     return [bytes(document) for document in read(path)]
-
-
-def cut(path: Path, size: int) -> None:
-    """To so many bytes; less than nothing counts from the end."""
-    data = path.read_bytes()
-    path.write_bytes(data[:size])
-
-
-def flip(path: Path, at: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= 0x10
-    path.write_bytes(data)

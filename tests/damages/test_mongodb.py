@@ -3,21 +3,19 @@
 import json
 import random
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from killick import programs
-from killick.contents import Table
-from killick.manifest import Manifest
 from tests.damages.mongodb import CANARY, DAMAGES, Damage, emptied, shop, source
-from tests.damages.mongodump import Dump, cut, flip
+from tests.damages.mongodump import Dump
 from tests.damages.reports import told, verified
+from tests.damages.stored import STORED
 from tests.damages.table import caught
 from tests.end_to_end.backups import PROJECT, Backups
 from tests.kit import wrapper
@@ -111,34 +109,8 @@ def test_a_bit_of_the_documents(made: dict[str, str], backups: Backups, options:
     assert (report.result, report.failed_level in {1, 2, 4}) == ("failed", True), report.text()
 
 
-Made = dict[str, str]
-STORED: dict[str, tuple[Callable[[Backups, Made], object], int, str]] = {
-    "the archive cut in half": (
-        lambda b, m: cut(b.archive(m["sound"]), b.archive(m["sound"]).stat().st_size // 2), 0, "its manifest says"
-    ),
-    "a byte of the archive flipped": (lambda b, m: flip(b.archive(m["sound"]), -1000), 0, "SHA-256"),
-    "the archive gone": (lambda b, m: b.archive(m["sound"]).unlink(), 0, "is not in the store"),
-    "an older archive in its place": (
-        lambda b, m: shutil.copy(b.archive(m["older"]), b.archive(m["sound"])), 0, "its manifest says|SHA-256"
-    ),
-    "an older archive, every hash put right": (lambda b, m: whole(b, m, "older"), 1, "is not what its manifest says"),
-    "another source's archive, every hash put right": (
-        lambda b, m: whole(b, m, "other source"), 1, "is not what its manifest says: id"
-    ),
-    "the manifest of another backup": (lambda b, m: shutil.copy(b.beside(m["older"]), b.beside(m["sound"])), 0, "."),
-    "the manifest cut": (lambda b, m: cut(b.beside(m["sound"]), 200), 0, "is not a manifest"),
-    "the manifest edited": (
-        lambda b, m: b.rewrite(m["sound"], contents=fewer(b.manifest(m["sound"])).contents), 1, "contents is something"
-    ),
-    "the manifest edited, the one inside too": (lambda b, m: b.remake(m["sound"], changed=fewer), 4, r"1 difference"),
-    "a bit of the dump, before it was compressed": (
-        lambda b, m: before_the_codec(b, m["sound"]), 1, "does not decode to what was encoded"
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("title", STORED)
-def test_in_the_store(made: Made, backups: Backups, options: Options, title: str) -> None:
+def test_in_the_store(made: dict[str, str], backups: Backups, options: Options, title: str) -> None:
     harm, level, says = STORED[title]
     harm(backups, made)
     report = verified(backups, made["sound"], options, CANARY)
@@ -146,33 +118,7 @@ def test_in_the_store(made: Made, backups: Backups, options: Options, title: str
     caught("MongoDB", title, level, told(report))
 
 
-def whole(backups: Backups, made: Made, other: str) -> None:
-    theirs, mine = backups.manifest(made[other]).archive, backups.manifest(made["sound"]).archive
-    assert theirs is not None
-    assert mine is not None
-    shutil.copy(backups.archive(made[other]), backups.archive(made["sound"]))
-    backups.rewrite(made["sound"], archive=replace(theirs, key=mine.key))
-
-
-def fewer(manifest: Manifest) -> Manifest:
-    """One document less is promised."""
-    assert manifest.contents is not None
-    orders = manifest.contents.tables["shop.orders"]
-    tables = {**manifest.contents.tables, "shop.orders": Table(orders.rows - 1, orders.checksum)}
-    return replace(manifest, contents=replace(manifest.contents, tables=tables))
-
-
-def before_the_codec(backups: Backups, id: str) -> None:
-    """Size and hash of the object are those of what was made of it."""
-    held = backups.manifest(id).archive
-    assert held is not None
-    backups.remake(id, lambda folder: flip(Dump(folder).bson("orders"), -20))
-    made = backups.manifest(id).archive
-    assert made is not None
-    backups.rewrite(id, archive=replace(made, raw_sha256=held.raw_sha256))
-
-
-def test_the_manifest_lost(made: Made, backups: Backups, tmp_path: Path) -> None:
+def test_the_manifest_lost(made: dict[str, str], backups: Backups, tmp_path: Path) -> None:
     backups.beside(made["sound"]).unlink()
     environment = {"PROJECT": PROJECT, "STORE": backups.url, "SCRATCH_DIR": str(tmp_path / "scratch")}
     command = [sys.executable, "-m", "killick", "verify", made["sound"], "--json"]
@@ -182,14 +128,19 @@ def test_the_manifest_lost(made: Made, backups: Backups, tmp_path: Path) -> None
     assert "has no manifest" in document["error"]
 
 
-def test_no_server_of_that_version(made: Made, backups: Backups, options: Options) -> None:
+def test_no_server_of_that_version(made: dict[str, str], backups: Backups, options: Options) -> None:
     backups.remake(made["sound"], changed=lambda inner: replace(inner, server_version="99.0.1"))
     report = verified(backups, made["sound"], options, CANARY)
     assert (report.result, report.reason, report.level) == ("unverifiable", "version", 1)
 
 
 def test_mongorestores_own_count_is_read(
-    made: Made, backups: Backups, options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs_path: str
+    made: dict[str, str],
+    backups: Backups,
+    options: Options,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    programs_path: str,
 ) -> None:
     """As an older mongorestore would: it goes on where a document fails, and ends with 0."""
     (real, *_) = programs.installed("mongorestore")

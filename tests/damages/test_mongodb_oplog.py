@@ -9,8 +9,9 @@ import bson
 import pytest
 
 from tests.damages.mongodb import emptied, source
-from tests.damages.mongodump import Dump, all_of, cut
+from tests.damages.mongodump import Dump, all_of
 from tests.damages.reports import told, verified
+from tests.damages.stored import cut
 from tests.damages.table import caught
 from tests.end_to_end.backups import Backups
 from tests.lab.mongod import Mongod
