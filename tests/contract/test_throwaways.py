@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import psycopg2
+import pymongo
 import pytest
 
 from killick import compare, throwaway
@@ -255,6 +256,17 @@ def test_postgres_wants_its_password(postgres16: Postgres, scratch: Path) -> Non
         assert copy.version.startswith("16.")
         with pytest.raises(AccessDenied):
             connect(Source("x", copy.source.url, "wrong")).facts()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[1] == "mongodb"], ids="-".join)
+def test_mongod_keeps_what_has_expired(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
+    """It was in the backup: a server that deletes it, a minute later, makes a difference of its own."""
+    with throwaway.throwaway(sample.manifest, scratch, case[0]) as copy:
+        client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
+            copy.source.url, password=copy.source.password or None
+        )
+        with client:
+            assert client.admin.command("getParameter", ttlMonitorEnabled=1)["ttlMonitorEnabled"] is False
 
 
 def test_an_older_minor_is_told_of(scratch: Path) -> None:

@@ -80,7 +80,8 @@ def _mend(out: Path, dumped: Iterable[left.Dumped], touched: oplog.Touched) -> N
     for one in dumped:
         if one.data and one.collection.key in touched.again:
             mending.once(one.data, touched.again[one.collection.key])
-    mending.known(out / oplog.FILE, {d.collection.key for d in dumped})
+    views = {d.collection.database for d in dumped if d.collection.view}
+    mending.known(out / oplog.FILE, {d.collection.key for d in dumped}, views)
 
 
 def _of_one_moment(server: Server, log: Path, dumped: list[left.Dumped], touched: oplog.Touched) -> Contents:

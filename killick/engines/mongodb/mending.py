@@ -25,16 +25,17 @@ def once(path: Path, again: Collection[bytes]) -> None:
         _rewritten(path, (document for n, document in enumerate(documents.read(path)) if n not in twice))
 
 
-def known(path: Path, there: Collection[str]) -> None:
+def known(path: Path, there: Collection[str], viewed: Collection[str]) -> None:
     """Takes out of an oplog what was done to collections that are not `there` ("db.name"), until they are made.
 
     They were dropped before mongodump came to them, so that nothing of it lasts; or they are no data of the project's.
-    mongorestore stops at a collection that it does not know.
+    The collection that views are written to is made, in databases of which no view was dumped (`viewed` are the
+    others). mongorestore stops at a collection that it does not know.
     """
-    _rewritten(path, _known(path, set(there)))
+    _rewritten(path, _known(path, set(there), set(viewed)))
 
 
-def _known(path: Path, there: set[str]) -> Iterator[bytes | memoryview]:
+def _known(path: Path, there: set[str], viewed: set[str]) -> Iterator[bytes | memoryview]:
     def kept(entry: Mapping[str, Any]) -> bool:
         for database, name, command in oplog.written(entry):
             key = f"{database}.{name.removeprefix(BUCKETS)}"
@@ -53,7 +54,19 @@ def _known(path: Path, there: set[str]) -> Iterator[bytes | memoryview]:
             mine = [one for one in inner if kept(one)]
             yield raw if len(mine) == len(inner) else bson.encode({**entry, "o": {**entry["o"], "applyOps": mine}})
         elif kept(entry):
+            database, _, name = str(entry["ns"]).partition(".")
+            views = entry["o"].get("create") == oplog.VIEWS
+            if name == oplog.VIEWS and database not in viewed:
+                yield bson.encode(_making_views(database, entry))
+            if views or name == oplog.VIEWS:
+                viewed.add(database)
             yield raw
+
+
+def _making_views(database: str, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry that a server writes when it makes a database's first view."""
+    times = {name: before[name] for name in ("ts", "t", "v", "wall") if name in before}
+    return {"op": "c", "ns": f"{database}.$cmd", "o": {"create": oplog.VIEWS}, **times}
 
 
 def _identified(path: Path) -> Iterator[tuple[int, bytes]]:
