@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import unquote
 
 import psycopg2
 import pymongo
@@ -165,6 +166,25 @@ def test_two_at_once(case: tuple[str, str], sample: Sample, scratch: Path) -> No
         assert empty(connect(two.source))
         assert sweep(scratch) == []
         assert not empty(connect(one.source))
+
+
+def test_nobody_else_gets_in(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
+    """A password of its own run, or a socket (or a folder) that only its user comes to."""
+    with (
+        throwaway.throwaway(sample.manifest, scratch, case[0]) as one,
+        throwaway.throwaway(sample.manifest, scratch, case[0]) as two,
+    ):
+        for copy in (one, two):
+            closed = [path.stat().st_mode & 0o077 == 0 for path in folders(copy)]
+            assert len(copy.source.password) > 20 or any(closed)
+        assert one.source.password != two.source.password or not one.source.password
+
+
+def folders(copy: Copy) -> list[Path]:
+    """From the run's folder down to what the URL names."""
+    path = Path(unquote(re.sub(r"^\w+://([^@/]*@)?|\?.*", "", copy.source.url)))
+    run = folder_of(copy)
+    return [parent for parent in (path, *path.parents) if run in parent.parts and parent.is_dir()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)

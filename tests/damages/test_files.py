@@ -18,7 +18,7 @@ from killick.engines import Source
 from killick.manifest import Manifest
 from tests.damages.reports import told, verified
 from tests.damages.stored import STORED, cut, flip
-from tests.damages.table import caught
+from tests.damages.table import THE, caught
 from tests.end_to_end.backups import Backups
 from verify.options import Options
 from verify.report import Report
@@ -165,6 +165,11 @@ def test_in_the_store(made: dict[str, str], backups: Backups, options: Options, 
     is_caught(report, level)
     assert re.search(says, report.error), report.text()
     caught("files", title, level, told(report))
+
+
+def test_the_page_has_all_of_them_and_no_more() -> None:
+    if THE.collected is None:
+        assert THE.damages("files") == DAMAGES.keys() | STORED.keys()
 
 
 def test_what_is_not_kept_is_told_from_the_backup_on(tmp_path: Path, options: Options) -> None:

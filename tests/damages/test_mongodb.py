@@ -16,7 +16,8 @@ from tests.damages.mongodb import CANARY, DAMAGES, Damage, emptied, shop, source
 from tests.damages.mongodump import Dump
 from tests.damages.reports import told, verified
 from tests.damages.stored import STORED
-from tests.damages.table import caught
+from tests.damages.table import THE, caught
+from tests.damages.test_mongodb_oplog import DAMAGES as OPLOG
 from tests.end_to_end.backups import PROJECT, Backups
 from tests.kit import wrapper
 from tests.lab.mongod import Mongod
@@ -116,6 +117,11 @@ def test_in_the_store(made: dict[str, str], backups: Backups, options: Options, 
     report = verified(backups, made["sound"], options, CANARY)
     is_caught(report, Damage(lambda _dump: None, level, says))
     caught("MongoDB", title, level, told(report))
+
+
+def test_the_page_has_all_of_them_and_no_more() -> None:
+    if THE.collected is None:
+        assert THE.damages("MongoDB") == DAMAGES.keys() | STORED.keys() | OPLOG.keys()
 
 
 def test_the_manifest_lost(made: dict[str, str], backups: Backups, tmp_path: Path) -> None:
