@@ -11,6 +11,7 @@ from typing import Any
 import bson
 from bson import Decimal128, Int64, ObjectId, Regex, Timestamp
 from bson.binary import Binary
+from pymongo.collation import Collation
 
 from killick.engines import Source
 from killick.engines.mongodb.address import SYSTEM
@@ -45,6 +46,7 @@ def shop(db: mongo_data.Db) -> None:
     """Small, and of everything."""
     mongo_data.collections(db)
     mongo_data.indexes(db)
+    db.indexed.create_index("phrase", collation=Collation("sv", numericOrdering=True), name="swedish")
     db["values"].insert_many([{"_id": name, "v": value} for name, value in VALUES.items()])
     db.orders.insert_many([{"_id": n, "customer": n % 7, "total": n, "said": CANARY} for n in range(100)])
     db.orders.create_index("customer")
@@ -196,8 +198,8 @@ SCHEMA = {
     "an index's partial filter": index(
         "indexed", "part_1", lambda i: i["partialFilterExpression"].update(a={"$gt": {"$numberInt": "6"}})
     ),
-    "an index without its collation": index("indexed", 'odd "name"/1', lambda i: i.pop("collation")),
-    "an index's collation": index("indexed", 'odd "name"/1', lambda i: i["collation"].update(numericOrdering=False)),
+    "an index without its collation": index("indexed", "swedish", lambda i: i.pop("collation")),
+    "an index's collation": index("indexed", "swedish", lambda i: i["collation"].update(numericOrdering=False)),
     "an index no longer hidden": index("indexed", "hidden_1", lambda i: i.pop("hidden")),
     "the direction of an index": index("indexed", "pair", lambda i: i["key"].update({"b.c": {"$numberInt": "1"}})),
     "the order of an index's fields": index(

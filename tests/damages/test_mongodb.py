@@ -47,6 +47,8 @@ def made(mongo_set: Mongod, installed: None, tmp_path_factory: pytest.TempPathFa
         ids = {"older": backups.make(source(mongo_set), 0)}
         ids["other source"] = backups.make(source(mongo_set, name="events"), 1)
         client["shop"].notes.insert_one({"_id": 2, "scan": random.Random(1).randbytes(5000)})
+        # the oplog of a dump begins with the last write before it, which would put a damage right
+        client.admin.command("appendOplogNote", 1, data={})
         ids["sound"] = backups.make(source(mongo_set), 1)
     yield {"store": str(folder), **ids}
     emptied(mongo_set)
