@@ -201,7 +201,7 @@ def test_hard_links_of_a_backup_from_before_they_were_told(
     passes(verified(backups, made["sound"], options))
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.slow)])
 def test_sound_under_writers(tmp_path: Path, options: Options, rounds: int) -> None:
     """Files that grow, shrink, come, go, are replaced, renamed, linked: as they were read, whole, and told."""
     root = filled(tmp_path / "root")

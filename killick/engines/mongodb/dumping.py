@@ -14,7 +14,7 @@ from killick.contents import Contents, Table
 from killick.engines.mongodb import documents, mending, oplog, tools
 from killick.engines.mongodb import folder as left
 from killick.engines.mongodb.server import Server, Size, too_late
-from killick.engines.mongodb.structure import Collection, groups, kept, odd
+from killick.engines.mongodb.structure import Collection, groups, odd
 from killick.errors import EmptyDump, SourceError
 from killick.watch import Watch
 
@@ -44,7 +44,8 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
     total = sum(size.bytes for size in before.values())
     tools.dump(server.address, out, jobs, oplog=not reason, done=lambda: left.size(out), total=total, watch=watch)
     after, ended = server.sizes(), _now()
-    left.clear(out, server.ours() - {server.address.database})
+    beside = server.ours() - {server.address.database}
+    left.clear(out, beside)
     left.repair(out)
     dumped = list(left.read(out))
     if not dumped:
@@ -53,7 +54,7 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
             f"the {where} at {server.address.host} holds no collection",
             "name the right database in the URL; one that is meant to be empty needs no backup yet",
         )
-    touched = oplog.read(out / oplog.FILE) if not reason else oplog.Touched()
+    touched = oplog.read(out / oplog.FILE, beside) if not reason else oplog.Touched()
     lost = (before.keys() & after.keys()) - {d.collection.key for d in dumped} - touched.reshaped
     if lost:
         raise EmptyDump(f"mongodump left out {', '.join(sorted(lost)[:3])}", "run the backup again")
@@ -61,7 +62,7 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
     if not reason:
         _mend(out, dumped, touched)
     if not reason:
-        contents = _of_one_moment(server, out / oplog.FILE, dumped, touched)
+        contents = _of_one_moment(server, out / oplog.FILE, dumped, touched, beside)
     else:
         tables = {d.collection.key: d.table() for d in dumped if d.data}
         contents = Contents(
@@ -84,7 +85,9 @@ def _mend(out: Path, dumped: Iterable[left.Dumped], touched: oplog.Touched) -> N
     mending.known(out / oplog.FILE, {d.collection.key for d in dumped}, views)
 
 
-def _of_one_moment(server: Server, log: Path, dumped: list[left.Dumped], touched: oplog.Touched) -> Contents:
+def _of_one_moment(
+    server: Server, log: Path, dumped: list[left.Dumped], touched: oplog.Touched, beside: Some[str]
+) -> Contents:
     """The facts at the oplog's end. What it touches is read again as of then, before the server forgets that moment;
     the rest is in the folder as it was then."""
     files = {d.collection.key: d for d in dumped}
@@ -100,8 +103,8 @@ def _of_one_moment(server: Server, log: Path, dumped: list[left.Dumped], touched
                 if not too_late(error):
                     raise
     # A catalog is told as it is now: what has changed since that moment was another then, and was not read rightly.
-    since = oplog.gathered(server.reshaping(touched.end)).reshaped
-    _all_there(server, files, live, touched, since)
+    since = oplog.gathered(server.reshaping(touched.end), beside).reshaped
+    _all_there(files, live, touched, since)
     lost = touched.reshaped & (since | touched.building)
     unknown: dict[str, str] = {}
     for key in then.keys() | lost:
@@ -122,11 +125,7 @@ def _of_one_moment(server: Server, log: Path, dumped: list[left.Dumped], touched
 
 
 def _all_there(
-    server: Server,
-    files: Mapping[str, left.Dumped],
-    live: Mapping[str, Collection],
-    touched: oplog.Touched,
-    since: Some[str],
+    files: Mapping[str, left.Dumped], live: Mapping[str, Collection], touched: oplog.Touched, since: Some[str]
 ) -> None:
     """mongodump looks at what there is, and then begins to follow the oplog: what came in between is in neither.
 
@@ -136,10 +135,8 @@ def _all_there(
     shape = {key: groups([d.collection]) for key, d in files.items() if key not in changed}
     shaped = {key: groups([collection]) for key, collection in live.items() if key not in changed}
     passed_over = {key for key in shape.keys() | shaped.keys() if shape.get(key) != shaped.get(key)}
-    for key in (touched.documents | touched.reshaped) - files.keys() - touched.there.keys():
-        database, _, name = key.partition(".")
-        if name and kept(name) and database not in server.ours():
-            passed_over.add(key)
+    unknown = (touched.documents | touched.reshaped) - files.keys() - touched.there.keys()
+    passed_over |= {key for key in unknown if not key.endswith(".")}  # but for those of a whole database
     if passed_over:
         raise EmptyDump(
             f"mongodump missed what became of {', '.join(sorted(passed_over)[:3])} while it began",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 
 from killick.engines.mongodb import documents
 from killick.engines.mongodb.address import SYSTEM
-from killick.engines.mongodb.structure import BUCKETS
+from killick.engines.mongodb.structure import BUCKETS, kept
 
 FILE = "oplog.bson"
 VIEWS = "system.views"
@@ -61,13 +61,13 @@ class Touched:
         return _told(self.end)
 
 
-def read(path: Path) -> Touched:
+def read(path: Path, beside: Collection[str] = ()) -> Touched:
     """Raises EmptyDump where the file is cut off."""
-    return gathered(documents.read(path))
+    return gathered(documents.read(path), beside)
 
 
-def gathered(entries: Iterable[bytes | memoryview]) -> Touched:
-    """What raw entries of the oplog touch, in their order."""
+def gathered(entries: Iterable[bytes | memoryview], beside: Collection[str] = ()) -> Touched:
+    """What raw entries of the oplog touch, in their order; but for the databases `beside`, and the server's own."""
     touched = Touched()
     for raw in entries:
         entry = RawBSONDocument(bytes(raw))
@@ -75,9 +75,10 @@ def gathered(entries: Iterable[bytes | memoryview]) -> Touched:
         touched.first = touched.first or touched.end
         for one in flat(entry):
             for database, name, command in written(one):
-                if database in SYSTEM:
+                name = name.removeprefix(BUCKETS)
+                if database in SYSTEM or database in beside or not kept(name):
                     continue
-                key = f"{database}.{name.removeprefix(BUCKETS)}"
+                key = f"{database}.{name}"
                 touched.databases.add(database)
                 if not command or one["op"] != "c" or not _SHAPES.intersection(one["o"]):
                     touched.documents.add(key)
