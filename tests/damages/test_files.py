@@ -29,7 +29,7 @@ PICTURE = "in ner/café ⚓.txt"
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options(tmp_path / "scratch", where="process")
+    return Options(tmp_path / "scratch", level=4, where="process")
 
 
 def source(root: Path, name: str = "uploads") -> Source:

@@ -34,7 +34,7 @@ def installed(programs_path: str) -> Iterator[None]:
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options(tmp_path / "scratch", where="process")
+    return Options(tmp_path / "scratch", level=4, where="process")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def installed(programs_path: str) -> Iterator[None]:
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options(tmp_path / "scratch", where="process")
+    return Options(tmp_path / "scratch", level=4, where="process")
 
 
 @contextmanager

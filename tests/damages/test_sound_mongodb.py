@@ -28,7 +28,7 @@ def installed(programs_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options(tmp_path / "scratch", where="process")
+    return Options(tmp_path / "scratch", level=4, where="process")
 
 
 @pytest.fixture
