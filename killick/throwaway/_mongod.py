@@ -56,6 +56,8 @@ def options(memory: int) -> list[str]:
     return [
         "--wiredTigerCacheSizeGB", f"{cache / 1024:.2f}", "--quiet",
         "--setParameter", "diagnosticDataCollectionEnabled=false",
+        # what expired since the backup was taken was in it: nothing may be deleted before it is compared
+        "--setParameter", "ttlMonitorEnabled=false",
         # otherwise it lays out 300 MB of empty log
         "--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=8MB)",
     ]  # fmt: skip

@@ -28,6 +28,7 @@ SYSTEM = (
 )  # fmt: skip
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _UP = 60.0  # seconds that a server may take to answer
+_FULL = "No space left on device"  # strerror(ENOSPC)
 
 
 @dataclass(frozen=True)
@@ -185,9 +186,11 @@ def _stop(process: Process, end: signal.Signals) -> None:
 
 
 def _unable(program: Program, why: str) -> KillickError:
+    named = f"{program.path.name} {dotted(program.version)} does not start as a throwaway"
+    if _FULL in why:
+        return Unverifiable(f"{named}: {_FULL.lower()}", "give SCRATCH_DIR a larger volume", reason="disk")
     return Unverifiable(
-        f"{program.path.name} {'.'.join(map(str, program.version))} does not start as a throwaway: {why}",
-        "killick doctor looks at the servers that are installed here",
+        f"{named}: {' '.join(why.split())[-500:]}", "killick doctor looks at the servers that are installed here"
     )
 
 

@@ -10,14 +10,16 @@ import bson
 import pymongo
 import pytest
 
+from killick import programs
 from killick.contents import Contents
 from killick.engines import Source, connect, inspect
-from killick.engines.mongodb import documents, oplog, tools
+from killick.engines.mongodb import documents, mending, oplog, tools
 from killick.engines.mongodb.address import SYSTEM, Address, password_file
 from killick.engines.mongodb.engine import Mongo
 from killick.errors import AccessDenied, Corrupt, EmptyDump, NotFound, Refused, RestoreError, SettingsError, Unreachable
 from killick.watch import unwatched
 from tests.contract import mongo_data
+from tests.kit import wrapper
 from tests.lab.mongod import Mongod
 
 Client = pymongo.MongoClient[dict[str, Any]]
@@ -203,6 +205,51 @@ def test_collections_that_come_and_go_while_it_is_dumped(replica: Mongod, target
     for key in contents.tables.keys() & restored.tables.keys():
         assert (key, contents.tables[key]) == (key, restored.tables[key])
     assert {"app.large", "app.stays"} <= contents.tables.keys() & restored.tables.keys()
+
+
+@pytest.mark.parametrize("what", ["a collection", "an index"])
+def test_what_came_while_mongodump_began_fails_the_dump(
+    replica: Mongod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs_path: str, what: str
+) -> None:
+    """It is listed no more, and the oplog is not followed yet: as mongodump would have left it."""
+    with replica.client() as client:
+        client["app"]["c"].create_index("n")
+        client["app"]["other"].insert_one({"_id": 1})
+    harm = {
+        "a collection": "rm $3/app/other.*",
+        "an index": """sed -i 's/,{"v":[^,]*,"key":{"n":[^,]*,"name":"n_1"}//' $3/app/c.metadata.json""",
+    }[what]
+    script = f'"$REAL" "$@" || exit; while [ $# -gt 3 ]; do shift; done; {harm}'
+    (real, *_) = programs.installed("mongodump")
+    monkeypatch.setenv("PROGRAMS", f"{wrapper(tmp_path / 'bin', real.path, script)}:{programs_path}")
+    missed = {"a collection": r"app\.other", "an index": r"app\.c"}[what]
+    with pytest.raises(EmptyDump, match=rf"mongodump (missed what became of|left out) {missed}") as caught:
+        engine(replica).dump(tmp_path / "dump", 1, unwatched)
+    assert caught.value.hint == "run the backup again"
+
+
+def test_a_view_that_comes_where_none_was(replica: Mongod, target: Mongod, tmp_path: Path) -> None:
+    """The oplog writes into system.views, which the copy has not yet. It takes the rights of a throwaway."""
+    with replica.client() as client:
+        client["app"]["c"].insert_one({"_id": 1})
+    contents = engine(replica).dump(tmp_path, 1, unwatched)
+    log = tmp_path / "mongodb" / oplog.FILE
+    last = bson.decode(list(documents.read(log))[-1])
+    view = {"_id": "app.view", "viewOn": "c", "pipeline": []}
+    made = {**last, "op": "i", "ns": "app.system.views", "o": view, "o2": {"_id": view["_id"]}}
+    log.write_bytes(log.read_bytes() + bson.encode(made))
+    mending.known(log, contents.tables, ())
+    with pytest.raises(AccessDenied) as refused:
+        engine(target).load(tmp_path, 2, contents, unwatched)
+    assert "viewOn" not in refused.value.message
+    emptied(target)
+    with target.client() as client:
+        client.admin.command("grantRolesToUser", target.user, roles=["__system"])
+        try:
+            engine(target).load(tmp_path, 2, contents, unwatched)
+        finally:
+            client.admin.command("revokeRolesFromUser", target.user, roles=["__system"])
+    assert set(engine(target).contents().groups["views"]) == {"app.view"}
 
 
 def test_documents_of_a_collection_that_was_dropped_meanwhile_are_left_out(standalone: Mongod, tmp_path: Path) -> None:

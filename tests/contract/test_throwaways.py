@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
+from urllib.parse import unquote
 
 import psycopg2
+import pymongo
 import pytest
 
 from killick import compare, throwaway
@@ -166,6 +168,25 @@ def test_two_at_once(case: tuple[str, str], sample: Sample, scratch: Path) -> No
         assert not empty(connect(one.source))
 
 
+def test_nobody_else_gets_in(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
+    """A password of its own run, or a socket (or a folder) that only its user comes to."""
+    with (
+        throwaway.throwaway(sample.manifest, scratch, case[0]) as one,
+        throwaway.throwaway(sample.manifest, scratch, case[0]) as two,
+    ):
+        for copy in (one, two):
+            closed = [path.stat().st_mode & 0o077 == 0 for path in folders(copy)]
+            assert len(copy.source.password) > 20 or any(closed)
+        assert one.source.password != two.source.password or not one.source.password
+
+
+def folders(copy: Copy) -> list[Path]:
+    """From the run's folder down to what the URL names."""
+    path = Path(unquote(re.sub(r"^\w+://([^@/]*@)?|\?.*", "", copy.source.url)))
+    run = folder_of(copy)
+    return [parent for parent in (path, *path.parents) if run in parent.parts and parent.is_dir()]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_nothing_outlives_a_signal(
     case: tuple[str, str], sample: Sample, scratch: Path, tmp_path: Path, number: signal.Signals
@@ -255,6 +276,17 @@ def test_postgres_wants_its_password(postgres16: Postgres, scratch: Path) -> Non
         assert copy.version.startswith("16.")
         with pytest.raises(AccessDenied):
             connect(Source("x", copy.source.url, "wrong")).facts()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[1] == "mongodb"], ids="-".join)
+def test_mongod_keeps_what_has_expired(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
+    """It was in the backup: a server that deletes it, a minute later, makes a difference of its own."""
+    with throwaway.throwaway(sample.manifest, scratch, case[0]) as copy:
+        client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
+            copy.source.url, password=copy.source.password or None
+        )
+        with client:
+            assert client.admin.command("getParameter", ttlMonitorEnabled=1)["ttlMonitorEnabled"] is False
 
 
 def test_an_older_minor_is_told_of(scratch: Path) -> None:

@@ -8,8 +8,8 @@
     engine.py      the engine
 
 Kept: names of any bytes, modes with their special bits, owners, times of change to the nanosecond, links (never
-followed), hard links, holes, empty folders. Not kept: times of access, extended attributes and ACLs; sockets, devices
-and pipes are left out with a note.
+followed), hard links, holes, empty folders. Not kept: times of access; with a note, extended attributes and ACLs.
+Sockets, devices and pipes are left out with a note.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from killick.names import escaped
 from killick.watch import Watch
 
 FOLDER = "files"
+HARD_LINKS = "hard links"  # of Contents.groups: the first name of the same file
+_SYSTEMS = ("security.selinux", "security.ima", "security.evm")
 _STEP = 8 << 20  # bytes between two words of progress
 
 
@@ -41,6 +43,14 @@ def attributes(at: os.stat_result) -> str:
     return f"{stat.S_IMODE(at.st_mode):04o} {at.st_uid} {at.st_gid} {at.st_mtime_ns}"
 
 
+def extended(path: str) -> bool:
+    """Whether it has attributes that somebody gave it, an ACL among them; those of SELinux come from the system."""
+    try:
+        return any(not name.startswith(_SYSTEMS) for name in os.listxattr(path, follow_symlinks=False))
+    except OSError:  # a file system without, or the file has just gone
+        return False
+
+
 @contextmanager
 def room(folder: Path | str) -> Iterator[None]:
     """Raises NoSpace where the block found none."""
@@ -58,6 +68,8 @@ class _Copy:
         self.tables: dict[str, Table] = {}
         self.attributes: dict[str, str] = {}
         self.links: dict[str, str] = {}
+        self.hard: dict[str, str] = {}
+        self.extended: list[str] = []
         self.changed: list[str] = []
         self.special: list[str] = []
         self.done = self.told = 0
@@ -86,6 +98,8 @@ class _Copy:
         elif not self._file(entry, name, target):
             return
         self.attributes[name] = attributes(entry.at)
+        if extended(tree.joined(self.root, entry.path)):
+            self.extended.append(name)
 
     def _file(self, entry: tree.Entry, name: str, target: str) -> bool:
         """False where it is no file any more."""
@@ -93,6 +107,7 @@ class _Copy:
         if first:
             os.link(first[0], target)
             self.tables[name] = self.tables[first[1]]
+            self.hard[name] = first[1]
             return True
         try:
             file = opened(tree.joined(self.root, entry.path))
@@ -122,10 +137,11 @@ class _Copy:
             (self.changed, "changed while being read, and are stored as they were read"),
             (self.unread.vanished, "were deleted before they were read"),
             (self.special, "are sockets, pipes or devices, and are left out"),
+            (self.extended, "have extended attributes or ACLs, which are not kept"),
         )
         return Contents(
             tables=self.tables,
-            groups={"attributes": self.attributes, "links": self.links},
+            groups={"attributes": self.attributes, "links": self.links, HARD_LINKS: self.hard},
             notes=tuple(f"{len(names):,} files {what}: {some(names)}" for names, what in told if names),
         )
 

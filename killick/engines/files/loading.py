@@ -14,7 +14,7 @@ from pathlib import Path
 from killick.contents import Contents, Table
 from killick.engines import Notes
 from killick.engines.files import copying, tree
-from killick.engines.files.dumping import FOLDER, attributes, room
+from killick.engines.files.dumping import FOLDER, HARD_LINKS, attributes, room
 from killick.engines.files.unread import Unread, opened, some
 from killick.errors import NotFound, Refused, RestoreError
 from killick.names import escaped
@@ -61,12 +61,17 @@ def contents(source: str, root: str, exclude: Iterable[str], like: Contents | No
     tables: dict[str, Table] = {}
     found: dict[str, str] = {}
     links: dict[str, str] = {}
+    hard: dict[str, str] = {}
+    first: dict[tuple[int, int], str] = {}
     try:
         for entry in tree.walk(root, exclude, unread.told):
             name = escaped(entry.path)
             try:
                 if entry.file:
                     tables[name] = copying.taken(tree.joined(root, entry.path))
+                    same = first.setdefault((entry.at.st_dev, entry.at.st_ino), name) if entry.at.st_nlink > 1 else name
+                    if same != name:
+                        hard[name] = same
                 elif entry.link:
                     links[name] = escaped(os.readlink(tree.joined(root, entry.path)))  # noqa: PTH115  # any bytes
                 elif not entry.folder:
@@ -81,7 +86,10 @@ def contents(source: str, root: str, exclude: Iterable[str], like: Contents | No
         for path, bits in reversed(ours.items()):
             os.chmod(tree.joined(root, path), bits)  # noqa: PTH101
     unread.check()
-    return Contents(tables=tables, groups={"attributes": found, "links": links})
+    groups = {"attributes": found, "links": links, HARD_LINKS: hard}
+    if like is not None and HARD_LINKS not in like.groups:
+        del groups[HARD_LINKS]  # a backup from before they were told
+    return Contents(tables=tables, groups=groups)
 
 
 def _copied(source: str, root: str, only: Collection[str] | None, watch: Watch) -> list[tuple[str, str]]:

@@ -3,10 +3,10 @@
 address.py     the parts of a connection string; passwords in a file, never in argv
 documents.py   an order-free sum over raw BSON: the same from a file and from a cursor
 normal.py      options and indexes, written so that equal things look equal
-folder.py      what mongodump left, and what its oplog touches
+folder.py      what mongodump left; oplog.py: what its oplog touches
 server.py      what a live server tells
 tools.py       the two programs
-dumping.py     a dump; loading.py: a restore
+dumping.py     a dump; mending.py: what mongorestore would trip over in it; loading.py: a restore
 names.py       what lies beside a database is called; marks.py: how it is known
 beside.py      what lies there; copying.py: one collection; swap.py: what is there comes into use
 scripts.py     the scripts of a restore

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import bson
 import xxhash
 
 from killick.contents import Table
@@ -55,6 +58,23 @@ def read(path: Path) -> Iterator[memoryview]:
             offset += at
         if tail:
             raise _broken(path, offset)
+
+
+def overflow(path: Path, size: int, most: int) -> int:
+    """How many documents of a capped collection's file make room for those that follow; `most`: 0 for any number.
+
+    While mongodump reads it, more documents come to its end than it holds at any moment.
+    """
+    lengths = deque(len(document) for document in read(path))
+    before, total = len(lengths), sum(lengths)
+    while lengths and (total > size or 0 < most < len(lengths)):
+        total -= lengths.popleft()
+    return before - len(lengths)
+
+
+def identifier(document: Mapping[str, Any]) -> bytes:
+    """Its _id, as a document of one field: equal where its type is, too."""
+    return bson.encode({"_id": document["_id"]})
 
 
 def _broken(path: Path, at: int) -> EmptyDump:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection as Some
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 from pymongo.errors import OperationFailure
 
 from killick.contents import Contents, Table
+from killick.engines.mongodb import documents, mending, oplog, tools
 from killick.engines.mongodb import folder as left
-from killick.engines.mongodb import oplog, tools
 from killick.engines.mongodb.server import Server, Size, too_late
 from killick.engines.mongodb.structure import Collection, groups, odd
 from killick.errors import EmptyDump, SourceError
@@ -43,7 +44,8 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
     total = sum(size.bytes for size in before.values())
     tools.dump(server.address, out, jobs, oplog=not reason, done=lambda: left.size(out), total=total, watch=watch)
     after, ended = server.sizes(), _now()
-    left.clear(out, server.ours() - {server.address.database})
+    beside = server.ours() - {server.address.database}
+    left.clear(out, beside)
     left.repair(out)
     dumped = list(left.read(out))
     if not dumped:
@@ -52,12 +54,15 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
             f"the {where} at {server.address.host} holds no collection",
             "name the right database in the URL; one that is meant to be empty needs no backup yet",
         )
-    lost = (before.keys() & after.keys()) - {d.collection.key for d in dumped}
+    touched = oplog.read(out / oplog.FILE, beside) if not reason else oplog.Touched()
+    lost = (before.keys() & after.keys()) - {d.collection.key for d in dumped} - touched.reshaped
     if lost:
         raise EmptyDump(f"mongodump left out {', '.join(sorted(lost)[:3])}", "run the backup again")
     gone = _without_metadata(out, dumped, after)
     if not reason:
-        contents = _of_one_moment(server, out, dumped)
+        _mend(out, dumped, touched)
+    if not reason:
+        contents = _of_one_moment(server, out / oplog.FILE, dumped, touched, beside)
     else:
         tables = {d.collection.key: d.table() for d in dumped if d.data}
         contents = Contents(
@@ -72,49 +77,96 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
     return replace(contents, notes=(*contents.notes, *gone, *odd(d.collection for d in dumped)))
 
 
-def _of_one_moment(server: Server, out: Path, dumped: list[left.Dumped]) -> Contents:
+def _mend(out: Path, dumped: Iterable[left.Dumped], touched: oplog.Touched) -> None:
+    for one in dumped:
+        if one.data and one.collection.key in touched.again:
+            mending.once(one.data, touched.again[one.collection.key])
+    views = {d.collection.database for d in dumped if d.collection.view}
+    mending.known(out / oplog.FILE, {d.collection.key for d in dumped}, views)
+
+
+def _of_one_moment(
+    server: Server, log: Path, dumped: list[left.Dumped], touched: oplog.Touched, beside: Some[str]
+) -> Contents:
     """The facts at the oplog's end. What it touches is read again as of then, before the server forgets that moment;
     the rest is in the folder as it was then."""
-    touched = oplog.read(out / oplog.FILE)
-    notes: list[str] = []
-    if touched.reshaped:
-        structure: list[Collection] = server.collections()
-        notes.append("collections or indexes came, changed or went while it was dumped: they are told as of just after")
-    else:
-        structure = [d.collection for d in dumped]
     files = {d.collection.key: d for d in dumped}
+    live = {c.key: c for c in server.collections()}
+    then: dict[str, Collection] = {key: d.collection for key, d in files.items() if key not in touched.reshaped}
+    then |= {key: collection for key, collection in live.items() if key in touched.reshaped}
     tables: dict[str, Table] = {}
-    unknown: dict[str, str] = {}
-    for collection in structure:
-        key = collection.key
+    for key, collection in then.items():
         if not collection.view and (key in touched.documents or key not in files):
             try:
                 tables[key] = server.table(collection, touched.end)
             except OperationFailure as error:
                 if not too_late(error):
                     raise
-                unknown[key] = ""
-    for collection in structure:
-        key = collection.key
-        if not collection.view and key in files and (key not in tables or key in unknown):
-            table = files[key].table()
-            if key in unknown:
-                unknown[key] = told(table)
-            else:
-                tables[key] = table
-    if unknown:
-        notes.append(
-            f"{len(unknown)} collections were written to and could not be read as of that moment: their documents are "
+    # A catalog is told as it is now: what has changed since that moment was another then, and was not read rightly.
+    since = oplog.gathered(server.reshaping(touched.end), beside).reshaped
+    _all_there(files, live, touched, since)
+    lost = touched.reshaped & (since | touched.building)
+    unknown: dict[str, str] = {}
+    for key in then.keys() | lost:
+        if (key in then and then[key].view) or (key in tables and key not in since):
+            continue
+        data = files[key].data if key in files else None
+        if key in touched.documents or data is None:
+            unknown[key] = told(files[key].table()) if data else ""
+        else:
+            tables[key] = files[key].table()
+    return Contents(
+        tables={key: tables[key] for key in sorted(tables) if key not in unknown},
+        groups=groups(collection for key, collection in then.items() if key not in lost),
+        loose=_loose(unknown, lost, log),
+        notes=tuple(_unknown(unknown.keys() - lost, lost)),
+        snapshot=touched.moment,
+    )
+
+
+def _all_there(
+    files: Mapping[str, left.Dumped], live: Mapping[str, Collection], touched: oplog.Touched, since: Some[str]
+) -> None:
+    """mongodump looks at what there is, and then begins to follow the oplog: what came in between is in neither.
+
+    Raises EmptyDump.
+    """
+    changed = {*touched.reshaped, *since}
+    shape = {key: groups([d.collection]) for key, d in files.items() if key not in changed}
+    shaped = {key: groups([collection]) for key, collection in live.items() if key not in changed}
+    passed_over = {key for key in shape.keys() | shaped.keys() if shape.get(key) != shaped.get(key)}
+    unknown = (touched.documents | touched.reshaped) - files.keys() - touched.there.keys()
+    passed_over |= {key for key in unknown if not key.endswith(".")}  # but for those of a whole database
+    if passed_over:
+        raise EmptyDump(
+            f"mongodump missed what became of {', '.join(sorted(passed_over)[:3])} while it began",
+            "run the backup again",
+        )
+
+
+def _loose(unknown: Mapping[str, str], lost: Some[str], log: Path) -> dict[str, dict[str, str]]:
+    """What cannot be compared after the oplog was replayed: then what goes in is, the oplog too."""
+    if not unknown and not lost:
+        return {}
+    return {
+        "documents": dict(sorted(unknown.items())),
+        "structure": dict.fromkeys(sorted(lost), ""),
+        "oplog": {oplog.FILE: told(documents.summed(documents.read(log)))},
+    }
+
+
+def _unknown(written: Some[str], reshaped: Some[str]) -> Iterator[str]:
+    if written:
+        yield (
+            f"{len(written)} collections were written to and could not be read as of that moment: their documents are "
             "compared before the oplog is replayed, not after (minSnapshotHistoryWindowInSeconds makes the server "
             "remember longer)"
         )
-    return Contents(
-        tables=dict(sorted(tables.items())),
-        groups=groups(structure),
-        loose={"documents": unknown} if unknown else {},
-        notes=tuple(notes),
-        snapshot=touched.moment,
-    )
+    if reshaped:
+        yield (
+            f"{len(reshaped)} collections or views were made, changed or dropped while it was dumped, and again right "
+            f"after: what they were at that moment is not known, and not compared: {', '.join(sorted(reshaped)[:5])}"
+        )
 
 
 def told(table: Table) -> str:

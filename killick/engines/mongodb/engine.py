@@ -65,11 +65,16 @@ class Mongo:
             return loading.load(server, folder, jobs, contents, watch, only, self.stands_for)
 
     def contents(self, like: Contents | None = None) -> Contents:
-        """Under the names of `like`, where one database of it was restored under another name."""
+        """Under the names of `like`, where one database of it was restored under another name. What `like` could not
+        tell of the moment that the replay of its oplog ends in is left out: `load` compared it before."""
         with reached(self.address) as server:
+            loose = {} if like is None else like.loose
             collections = server.collections()
+            moved, reshaped = loose.get("documents", {}), loose.get("structure", {})
             found = Contents(
-                tables={c.key: server.table(c) for c in collections if not c.view}, groups=groups(collections)
+                tables={c.key: server.table(c) for c in collections if not c.view and c.key not in moved},
+                groups=groups(c for c in collections if c.key not in reshaped),
+                loose=loose,
             )
         if like is None:
             return found
@@ -77,13 +82,7 @@ class Mongo:
         own, wanted = self.address.database, self.stands_for or self.address.database
         if own and (wanted in there or len(there) == 1):
             found = _under(found, own, wanted if wanted in there else there.pop())
-        # Not comparable after the replay: `load` compared them before it.
-        unknown = {key: told for key, told in like.loose.get("documents", {}).items() if key in found.tables}
-        return replace(
-            found,
-            tables={key: table for key, table in found.tables.items() if key not in unknown},
-            loose={"documents": unknown} if unknown else {},
-        )
+        return found
 
     def beside(self, origin: str, needed: int) -> Mongo:
         """The database app__new. Of a whole server, which has nothing beside it, itself, if it is empty.

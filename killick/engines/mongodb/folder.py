@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote_plus
 
@@ -25,16 +27,21 @@ _JSON = json_util.JSONOptions(datetime_conversion=DatetimeConversion.DATETIME_AU
 
 @dataclass(frozen=True)
 class Dumped:
-    """One collection of a dump; `data` is None for a view."""
+    """One collection of a dump, and its two files; `data` is None for a view."""
 
     collection: Collection
+    meta: Path
     data: Path | None
 
     def table(self) -> Table:
-        """Raises EmptyDump where the file does not hold whole documents."""
+        """What will be restored of it. Raises EmptyDump where the file does not hold whole documents."""
         if self.data is None:
             return Table(0)
-        return documents.summed(documents.read(self.data), ordered=self.collection.capped)
+        found = documents.read(self.data)
+        if self.collection.capped:
+            room = self.collection.options
+            found = islice(found, documents.overflow(self.data, int(room["size"]), int(room.get("max", 0))), None)
+        return documents.summed(found, ordered=self.collection.capped)
 
 
 def clear(root: Path, beside: frozenset[str] = frozenset()) -> None:
@@ -76,19 +83,36 @@ def read(root: Path) -> Iterator[Dumped]:
         data = None if collection.view else _data(meta, collection)
         if data is not None and not data.is_file():
             raise EmptyDump(f"mongodump left no documents of {collection.key}: {data.name} is missing")
-        yield Dumped(collection, data)
+        yield Dumped(collection, meta, data)
+
+
+def without_documents(dumped: Iterable[Dumped], root: Path, place: Path) -> None:
+    """The same dump in `place`, of collections that are empty; views and time series are left out."""
+    for one in dumped:
+        if one.data is not None and one.collection.kind == "collection":
+            to = place / one.data.relative_to(root)
+            to.parent.mkdir(exist_ok=True)
+            to.touch()
+            shutil.copy(one.meta, place / one.meta.relative_to(root))
+
+
+@contextmanager
+def from_an_archive() -> Iterator[None]:
+    """What `read` finds wrong inside the block is the archive's fault: raises Corrupt."""
+    try:
+        yield
+    except EmptyDump as error:
+        raise Corrupt(error.message, "restore the backup before it") from None
 
 
 def inspect(folder: Path) -> None:
     """Raises Corrupt where a dump is not what mongodump writes."""
     root = folder / FOLDER
-    try:
+    with from_an_archive():
         tables = [one.table() for one in read(root)]
         log = root / oplog.FILE
         if log.is_file():
             oplog.read(log)
-    except EmptyDump as error:
-        raise Corrupt(error.message, "restore the backup before it") from None
     if not tables:
         raise Corrupt(f"there is no collection in {FOLDER}/", "restore the backup before it")
 

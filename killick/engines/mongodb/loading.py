@@ -9,8 +9,8 @@ from pathlib import Path
 
 from killick.contents import Contents
 from killick.engines import Notes
+from killick.engines.mongodb import documents, oplog, tools
 from killick.engines.mongodb import folder as left
-from killick.engines.mongodb import oplog, tools
 from killick.engines.mongodb.dumping import told
 from killick.engines.mongodb.server import Server
 from killick.engines.mongodb.structure import skipped
@@ -27,13 +27,14 @@ def load(
     only: Some[str] | None,
     stands_for: str = "",
 ) -> Notes:
-    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, RestoreError.
+    """Raises Refused when the target holds a collection, NotFound for one that the dump has not, Corrupt, RestoreError.
 
     `stands_for` names the database that the target is to become; it says which of a dump's goes in.
     """
     becomes = stands_for or server.address.database
     root = folder / left.FOLDER
-    dumped = list(left.read(root))
+    with left.from_an_archive():
+        dumped = list(left.read(root))
     source = _source({d.collection.database for d in dumped}, becomes)
     wanted = [
         d.collection
@@ -49,6 +50,8 @@ def load(
         raise Refused(f"the {where} at {server.address.host} is not empty", "restore into an empty one, or beside it")
     renamed = source != server.address.database
     log = root / oplog.FILE
+    if contents.snapshot and only is None and not log.is_file():
+        raise RestoreError(f"{oplog.FILE} is not in the archive", "restore the backup before it")
     replay = log.is_file() and len(wanted) == len(dumped) and not renamed and _ours(log, server.address.database)
     total = sum(d.data.stat().st_size for d in dumped if d.data)
 
@@ -61,15 +64,22 @@ def load(
                 root, *tools.included([collection.key]), *_renaming(source, server.address.database, collection.name)
             )
     plain = [c for c in wanted if not skipped(c.name)]
-    if replay and not contents.loose.get("documents"):
+    if replay and contents.loose:
+        # Indexes come after the replay: two documents of different moments may bear the same value of a unique one. A
+        # time series has no unique ones, and mongorestore touches none that is there.
+        series = [c.key for c in plain if c.kind == "timeseries"]
+        if series:
+            restore(root, *tools.included(series))
+        restore(root, "--noIndexRestore", *tools.excluded(series))
+        _compare(server, dumped, log, contents.loose)
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            left.without_documents(dumped, root, Path(place))
+            restore(Path(place), "--oplogReplay", f"--oplogFile={log}")
+    elif replay:
         restore(root, "--oplogReplay")
     elif plain:
         part = tools.included(c.key for c in plain) if only is not None else tools.everything(source)
         restore(root, *part, *_renaming(source, server.address.database))
-        if replay:
-            _compare(server, dumped, contents.loose["documents"])
-            with tempfile.TemporaryDirectory(dir=folder) as nothing:
-                restore(Path(nothing), "--oplogReplay", f"--oplogFile={log}")
     watch(total, total)
     notes = [f"{source} of the backup was restored as {becomes}"] if source != becomes else []
     if log.is_file() and not replay:
@@ -105,10 +115,17 @@ def _renaming(source: str, target: str, name: str = "") -> tuple[str, ...]:
     return f"--nsFrom={source}.{which}", f"--nsTo={target}.{which}"
 
 
-def _compare(server: Server, dumped: Iterable[left.Dumped], expected: Mapping[str, str]) -> None:
-    """The documents of these collections against what was dumped, before the oplog changes them."""
+def _compare(server: Server, dumped: Iterable[left.Dumped], log: Path, loose: Mapping[str, Mapping[str, str]]) -> None:
+    """The documents of some collections against what was dumped, before the oplog changes them; and the oplog.
+
+    "" is told of one that has none in the dump: it was made later, or it is a view there.
+    """
     live = {c.key: c for c in server.collections()}
+    expected = loose.get("documents", {})
     for one in dumped:
         key = one.collection.key
-        if key in expected and (key not in live or told(server.table(live[key])) != expected[key]):
+        if expected.get(key) and (key not in live or told(server.table(live[key])) != expected[key]):
             raise RestoreError(f"{key} does not hold what was dumped", "restore the backup before it")
+    wanted = loose.get("oplog", {}).get(oplog.FILE)
+    if wanted is not None and told(documents.summed(documents.read(log))) != wanted:
+        raise RestoreError(f"{oplog.FILE} does not hold what was dumped", "restore the backup before it")

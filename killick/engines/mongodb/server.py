@@ -37,6 +37,7 @@ _DENIED = {18, _UNAUTHORIZED, 8000}  # AuthenticationFailed, Unauthorized, Atlas
 APP = "killick"
 """How the server's own tools tell our connections from others."""
 _NO_SNAPSHOT = {239, 246, 72}  # SnapshotTooOld, SnapshotUnavailable, InvalidOptions (a storage engine without)
+_GONE = {26, 166}  # NamespaceNotFound, CommandNotSupportedOnView: it went, or became another, since it was listed
 
 
 class Size(NamedTuple):
@@ -117,15 +118,16 @@ class Server:
         return not set(names) - SYSTEM - self.ours() - {self.address.database}
 
     def collections(self) -> list[Collection]:
-        """Of all databases; views come without indexes."""
+        """Of all databases; views come without indexes. One that goes while it is looked at is left out."""
         found = []
         for database in self.databases():
             db = self.client.get_database(database, codec_options=_READ)
             for info in db.list_collections():
                 name, kind = str(info["name"]), str(info.get("type") or "collection")
                 if kept(name):
-                    indexes = () if kind == "view" else tuple(self._indexes(database, name))
-                    found.append(Collection(database, name, kind, info.get("options") or {}, indexes))
+                    with _unless_gone():
+                        indexes = () if kind == "view" else tuple(self._indexes(database, name))
+                        found.append(Collection(database, name, kind, info.get("options") or {}, indexes))
         return found
 
     def sizes(self) -> dict[str, Size]:
@@ -140,11 +142,12 @@ class Server:
                 if kind == "view" or not kept(name):
                     continue
                 stored = Collection(database, name, kind).stored
-                answer = db.command("aggregate", stored, pipeline=stage, cursor={})["cursor"]["firstBatch"]
-                found[f"{database}.{name}"] = Size(  # one answer for each shard
-                    sum(int(one["count"]) for one in answer),
-                    sum(int(one["storageStats"].get("size", 0)) for one in answer),
-                )
+                with _unless_gone():
+                    answer = db.command("aggregate", stored, pipeline=stage, cursor={})["cursor"]["firstBatch"]
+                    found[f"{database}.{name}"] = Size(  # one answer for each shard
+                        sum(int(one["count"]) for one in answer),
+                        sum(int(one["storageStats"].get("size", 0)) for one in answer),
+                    )
         return found
 
     def written(self) -> int:
@@ -183,6 +186,17 @@ class Server:
         for document in self._cursor(collection.database, command, _RAW):
             yield document.raw
 
+    def reshaping(self, after: Timestamp) -> Iterator[bytes]:
+        """The oplog's entries that change more than documents, or may, from there to now. Raw."""
+        now = self.client.admin.command("ping")["operationTime"]
+        command = {
+            "find": "oplog.rs",
+            "filter": {"ts": {"$gt": after}, "$or": [{"op": "c"}, {"ns": {"$regex": r"\.system\.views$"}}]},
+            "readConcern": {"level": "local", "afterClusterTime": now},
+        }
+        for entry in self._cursor("local", command, _RAW):
+            yield entry.raw
+
     def _cursor(self, database: str, command: dict[str, Any], codec: CodecOptions[Any]) -> Iterator[Any]:
         """Every document of a cursor. By commands: the driver has neither raw batches at a moment nor all odd names."""
         db = self.client[database]
@@ -199,6 +213,15 @@ class Server:
                 )
                 cursor = answer["cursor"]
                 yield from cursor["nextBatch"]
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code not in _GONE:
+            raise
 
 
 @contextmanager

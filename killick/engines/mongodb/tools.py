@@ -93,6 +93,10 @@ def included(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"--nsInclude={exactly(key)}" for key in keys)
 
 
+def excluded(keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"--nsExclude={exactly(key)}" for key in keys)
+
+
 def everything(database: str) -> tuple[str, ...]:
     """Of one database, or of all."""
     return (f"--nsInclude={database}.*",) if database else ()
@@ -140,4 +144,4 @@ def _last(said: str) -> str:
     """Its own word of failure, without the time and without a document's content."""
     lines = [re.sub(r"^\S+\t", "", line) for line in said.splitlines()]
     failed = [line for line in lines if line.startswith("Failed:")] or lines[-1:] or [""]
-    return re.sub(r"(dup key|full error|failedDocument|Document)\b.*", r"\1…", failed[-1])[:500]
+    return re.sub(r"(dup key|full error|failedDocument|Document)\b.*| \{ .*", r"\1…", failed[-1])[:500]
