@@ -8,12 +8,12 @@ In the first lines of a file, which are comments, stand its bounds and what is t
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from killick import dropins
 from killick.engines import Answer
 from killick.errors import SettingsError, SourceError
 from killick.settings.values import duration
@@ -69,7 +69,7 @@ def read(folder: Path, source: str) -> tuple[Check, ...]:
     None where there is no such folder. Raises SettingsError with every file that cannot be one.
     """
     checks, problems = [], []
-    for path in sorted((*_files(folder), *_files(folder / source)), key=lambda path: (path.name, path)):
+    for path in sorted((*dropins.files(folder), *dropins.files(folder / source)), key=lambda path: (path.name, path)):
         try:
             checks.append(_check(path, str(path.relative_to(folder))))
         except ValueError as error:
@@ -84,18 +84,6 @@ def strays(folder: Path, sources: Collection[str]) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in sources)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Hidden ones, and those that editors leave behind, are no checks."""
-    try:
-        return [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".") and not p.name.endswith("~")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise SettingsError(
-            f"{folder} cannot be read: {error.strerror}", f"make it readable for uid {os.getuid()}"
-        ) from None
 
 
 def _check(path: Path, name: str) -> Check:

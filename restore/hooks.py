@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from killick import process
+from killick import dropins, process
 from killick.engines import Engine, Equipped, Scripted
 from killick.errors import CommandFailed, RestoreError, SettingsError
 from killick.process import Command
@@ -30,7 +30,7 @@ class Hooks:
         By their names, whichever folder they are in. Raises SettingsError for a file that nothing here runs, and
         Unsupported where the program is missing that runs them.
         """
-        found = [path for place in (folder, folder / source) for path in _files(place)]
+        found = [path for place in (folder, folder / source) for path in dropins.files(place)]
         if odd := [path for path in found if path.suffix not in KNOWN]:
             raise SettingsError(
                 f"{odd[0]} is not a script that a restore runs ({', '.join(KNOWN)})", "rename it, or move it elsewhere"
@@ -48,18 +48,6 @@ class Hooks:
                 _shell(path, engine, about)
             elif isinstance(engine, Scripted):
                 engine.script(path)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Hidden ones, and those that editors leave behind, are no scripts. Raises SettingsError where we may not look."""
-    try:
-        return [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".") and not p.name.endswith("~")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise SettingsError(
-            f"{folder} cannot be read: {error.strerror}", f"make it readable for uid {os.getuid()}"
-        ) from None
 
 
 def _shell(path: Path, engine: Engine, about: Mapping[str, str]) -> None:
