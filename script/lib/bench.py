@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
-from script.lib import bench_memory, bench_report, bench_restore
+from script.lib import bench_memory, bench_report, bench_restore, bench_verify
 from script.lib.bench_cases import DUMP, VARIANTS, Bench, rounds
 from script.lib.bench_report import Findings, Variant
 from script.lib.bench_restore import Copies
@@ -71,6 +71,7 @@ def measure(made: Project, place: Path, rows: int, count: int) -> Findings:
     say(f"the older scripts' pipeline      {older.seconds:7.2f} s")
     restores = bench_restore.measure(copies)
     say(f"swaps under {bench_restore.CLIENTS} clients        {restores.window:7.0f} ms without a connection")
+    throwaways = bench_verify.measure(copies)
     bench.sizes["archive"] = archive_size(made)
     growth = []
     for part in (rows // 100, rows // 10, rows):
@@ -91,6 +92,7 @@ def measure(made: Project, place: Path, rows: int, count: int) -> Findings:
         variants=variants,
         older=older,
         restores=restores,
+        throwaways=throwaways,
         growth=growth,
         idle=idle,
         confined=confined,

@@ -151,7 +151,7 @@ class Bench:
 
 
 def rounds(bench: Bench) -> dict[str, Callable[[], Usage]]:
-    """The cases of one round, in an order in which each finds what it needs: "restore" a newest backup by lrzip.
+    """The cases of one round, in an order in which each finds what it needs: a restore the newest backup.
 
     A whole stands right behind its parts, so that both find the machine alike: after a restore the disk is still
     being written to for a while.
@@ -163,6 +163,7 @@ def rounds(bench: Bench) -> dict[str, Callable[[], Usage]]:
         "backup off": lambda: bench.backup(READ_BACK="off"),
         "pipe": bench.pipe_zstd,
         "backup zstd": lambda: bench.backup(READ_BACK="off", CODEC="zstd"),
+        "restore zstd": bench.restore,
         "decode": bench.decode,
         "backup on": bench.backup,
         "untar": bench.untar,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from script.lib.bench_restore import CLIENTS, MASKED, SWAPS, Restores
+from script.lib.bench_verify import Throwaways
 from script.lib.project import MAJOR
 from script.lib.usage import MB, Usage
 
@@ -25,6 +26,7 @@ NAMES = {
     "pipe": "`pg_dump \\| zstd -3 -T0`",
     "backup zstd": "`killick backup`, `CODEC=zstd READ_BACK=off`",
     "restore": "`killick restore` into a new database",
+    "restore zstd": "the same, of a backup with `CODEC=zstd`",
     "refresh": "`killick restore` over a copy that is in use",
     "refresh again": "the same again: the archive is in the cache",
     "verify": "`killick verify --level 4`",
@@ -52,6 +54,7 @@ class Findings:
     variants: dict[str, dict[str, Variant]]
     older: Usage
     restores: Restores
+    throwaways: Throwaways
     growth: list[tuple[int, Usage, dict[str, float]]]
     idle: int
     confined: str
@@ -100,13 +103,20 @@ def targets(f: Findings) -> Iterator[Target]:
     r = f.restores
     faster = r.older.seconds / f.seconds("restore")
     yield Target("the older scripts' restore (`lrzip -d`, `psql`), to ours", "≥ 2 ×", f"{faster:.1f} ×", faster >= 2)
+    faster = r.older.seconds / f.seconds("restore zstd")
+    yield Target("the same, to ours of a backup with zstd", "≥ 2 ×", f"{faster:.1f} ×", faster >= 2)
     what = f"no connection possible in a swap, {CLIENTS} clients, median of {SWAPS}"
     yield Target(what, "≤ 200 ms", f"{r.window:.0f} ms (longest {max(r.windows):.0f} ms)", r.window <= 200)
     yield at_most("undo", 1, r.undo, " s")
     yield at_most(f"reset of a database of {r.small / MB:.0f} MB", 2, r.reset, " s")
     told = f"{r.masked:,.0f} rows/s"
     yield Target(f"masking, {MASKED} columns of each row", "≥ 50,000 rows/s", told, r.masked >= 50_000)
-    yield ratio("verify to level 4, to the same as a restore", 0, "verify", *tools)
+    yield ratio("verify to level 4, to the same as a restore", 1.25, "verify", *tools)
+    t = f.throwaways
+    yield at_most("a throwaway process is up", 2, t.process, " s")
+    if t.container is not None and t.contained is not None:
+        yield at_most("a throwaway container is up", 3, t.container, " s")
+        yield at_most("verify to level 4 in a container, to the same", 1.25, t.contained / f.seconds(*tools))
     peak = max(took.peak("python") for _, took, _ in f.growth)
     yield at_most("peak memory of killick's own processes, each", 130, peak, " MB")
     yield at_most("memory of the idle loop", 40, f.idle / MB, " MB")

@@ -8,6 +8,7 @@ import pytest
 
 from script.lib.bench_report import NAMES, Findings, Variant, drawing, page, targets
 from script.lib.bench_restore import Restores
+from script.lib.bench_verify import Throwaways
 from script.lib.usage import MB, Failed, Usage, use
 
 
@@ -27,7 +28,8 @@ def findings(**changed: float) -> Findings:
     sizes = {"raw": 300 * MB, "archive": 50 * MB, "older": 50 * MB, "pipe": 60 * MB}
     return Findings(
         rows=1000, rounds=1, usage=usage, dump_phase=10.5, sizes=sizes, variants={"a": variant, "b": variant},
-        older=Usage(500, 500), restores=restores(), growth=growth, idle=30 * MB, confined="container", load=0.0,
+        older=Usage(500, 500), restores=restores(),
+        throwaways=Throwaways(0.5, 1.0, 30.0), growth=growth, idle=30 * MB, confined="container", load=0.0,
         day="2026-11-23",
     )  # fmt: skip
 
@@ -47,6 +49,9 @@ def test_restores_that_take_longer_than_wanted_are_missed() -> None:
     assert missed(replace(quick, restores=restores(window=250.0)))[0].startswith("no connection possible")
     assert missed(replace(quick, restores=restores(undo=1.5))) == ["undo"]
     assert missed(replace(quick, restores=restores(masked=9_000.0)))[0].startswith("masking")
+    assert missed(replace(quick, throwaways=Throwaways(2.5))) == ["a throwaway process is up"]
+    slow = replace(quick, throwaways=Throwaways(0.5, 3.5, 40.0))
+    assert missed(slow) == ["a throwaway container is up", "verify to level 4 in a container, to the same"]
     assert missed(findings(help=0.1, refresh=40.0)) == ["restore over a copy that is in use, to the same"]
 
 
