@@ -210,8 +210,8 @@ def test_what_the_store_cannot_give_now_is_gone_on_with_later(remote: Shop, faul
         pass
     faults.clear()
     there, before = came(remote), len(faults.requests)
+    assert 0 < there <= RANGE, "the last of it may have come, and not be recorded, when the other ranges end it"
     remote.fill(manifest)
-    assert there == RANGE
     assert sum(request.sent for request in faults.requests[before:]) == LARGE - there
 
 

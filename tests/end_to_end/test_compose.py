@@ -42,7 +42,7 @@ def project(secrets: None) -> Iterator[Compose]:
         yield run
     finally:
         if os.environ.get("KEEP") is None:
-            run("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5", check=False)
+            run("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
 
 
 def services(project: Compose) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -113,7 +113,12 @@ def inspect(folder: Path) -> None:
         log = root / oplog.FILE
         if log.is_file():
             oplog.read(log)
-    if not tables:
+    refuse_none(tables)
+
+
+def refuse_none(found: Sequence[object]) -> None:
+    """Raises Corrupt where a dump that should hold collections holds none: mongorestore calls that a success."""
+    if not found:
         raise Corrupt(f"there is no collection in {FOLDER}/", "restore the backup before it")
 
 

@@ -35,6 +35,8 @@ def load(
     root = folder / left.FOLDER
     with left.from_an_archive():
         dumped = list(left.read(root))
+    if contents.tables:
+        left.refuse_none(dumped)
     source = _source({d.collection.database for d in dumped}, becomes)
     wanted = [
         d.collection

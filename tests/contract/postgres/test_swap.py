@@ -371,7 +371,7 @@ def test_a_session_that_never_ends_is_named_and_nothing_changes(any_postgres: Po
 def test_others_come_in_while_we_wait_for_one_that_never_ends(
     postgres16: Postgres, app: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alone, "_PATIENCE", 5.0)
+    monkeypatch.setattr(alone, "_PATIENCE", 10.0)
     target = made(postgres16, app, 2)
     failed: list[SourceError] = []
 
