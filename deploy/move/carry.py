@@ -28,6 +28,7 @@ _OURS = {
     "CODEC": "none", "READ_BACK": "off", "EVIDENCE": "dump",
 }  # fmt: skip
 _UNSET = ("AGE_RECIPIENTS", "NOTIFY_URLS", "SENTRY_DSN", "PING_URL", "MASK", "EVIDENCE_KEY")
+_SETTINGS = {f"{name}_FILE": "" for name in (*_OURS, *_UNSET)} | dict.fromkeys(_UNSET, "") | _OURS
 _ROOM = 2  # times the data that the new server has to have free
 _TAR = "cd /handover; exec tar -cf - -- *"
 _UNTAR = "exec tar -C /handover --no-same-owner -xf -"
@@ -194,8 +195,12 @@ def _free(site: Site) -> int:
 
 
 def _peek(move: Move, site: Site, held: Held) -> dict[str, Any] | None:
-    """As `facts`, with the project's own settings: no folder is made for it."""
-    told = _killick(move, site, held, "look", held.source, "--facts", ours=False)
+    """As `facts`, with the project's own settings: no folder is made for it, and where the sidecar runs no container."""
+    verb = ("look", held.source, "--facts")
+    if site.sidecar in site.running():
+        told = site.compose("exec", "-T", site.sidecar, "killick", *verb, timeout=600)
+    else:
+        told = _killick(move, site, held, *verb, ours=False)
     found: dict[str, Any] | None = json.loads(told)["facts"]
     return found
 
@@ -207,7 +212,7 @@ def timed(began: float) -> float:
 def _killick(
     move: Move, site: Site, held: Held, *verb: str, through: Fenced | None = None, ours: bool = True
 ) -> str:  # fmt: skip
-    given = {**_OURS, **{name + end: "" for name in _UNSET for end in ("", "_FILE")}} if ours else {}
+    given = dict(_SETTINGS) if ours else {}
     mounts: list[str] = []
     if through is not None:
         mounts = ["-v", f"{through.password_file}:{_PASSWORD}:ro"]

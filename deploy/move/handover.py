@@ -37,12 +37,14 @@ class Handover:
         self.site.host.shell(_MAKE, path)
         return path
 
-    def password(self, source: str) -> str:
-        """Made when first asked for."""
+    def password(self, source: str, *, make: bool = False) -> str:
+        """ "" where there is none yet and none is to be made."""
         file = self.password_file(source)
         try:
             return self.site.host.read(file).decode().strip()
         except NotFound:
+            if not make:
+                return ""
             self.make()
             # readable by the sidecar, whoever that is in its container; the folder keeps everybody else out
             self.site.host.write(file, secrets.token_urlsafe(32).encode(), 0o444)

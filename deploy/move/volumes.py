@@ -9,6 +9,7 @@ once: that, and not the copying, is what a pass of few changes lasts.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -120,9 +121,9 @@ def _container(site: Site, held: Held, script: str, *, write: bool = True) -> li
     """As root, so that owners are kept; the sidecar itself may only read the folder."""
     source, below = _mount(site, held)
     return [
-        "docker", "run", "--rm", "--interactive", "--network=none", "--user=0:0", "--tmpfs=/run", "--entrypoint=sh",
+        "docker", "run", "--rm", "--interactive", "--network=none", "--user=0:0", "--entrypoint=sh",
         "--volume", f"{source}:/mnt/it{'' if write else ':ro'}", image(site), "-euc",
-        script.replace("/it", f"/mnt/it{below}"),
+        script.replace("/it", shlex.quote(f"/mnt/it{below}")),
     ]  # fmt: skip
 
 

@@ -140,7 +140,7 @@ class Postgres:
             yield f"{name}: pg_cron writes from inside the server (set cron.launch_active_jobs = off for the move)"
 
     def up(self) -> None:
-        verifier = _scram(Handover(self.site, self.id).password(self.held.source))
+        verifier = _scram(Handover(self.site, self.id).password(self.held.source, make=True))
         try:
             self._ask("q -f - >/dev/null", stdin=self._role(verifier).encode())
             self._ask(_UP, timeout=120)
