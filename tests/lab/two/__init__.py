@@ -100,6 +100,7 @@ class Lab:
         """The state before a move: nothing is left of what went before, and the site answers through the edge."""
         with ThreadPoolExecutor(2) as both:
             list(both.map(self._wipe, SERVERS))
+        self.on("old", "find /srv/store -mindepth 1 -delete")
         docker("rm", "--force", f"{_PREFIX}-edge", check=False)
         self._start_edge()
         self._keys()
@@ -213,7 +214,7 @@ class Lab:
             server,
             "docker ps --all --quiet | xargs -r docker rm --force --volumes >/dev/null; "
             "docker volume ls --quiet | xargs -r docker volume rm >/dev/null; docker network prune --force >/dev/null; "
-            f"find {SITE} /srv/store -mindepth 1 -delete; rm -rf /root/.killick* /var/lib/killick*",
+            f"find {SITE} -mindepth 1 -delete; rm -rf /root/.killick*",
         )
         files = subprocess.run(["tar", "-C", HERE / "site", "-c", "."], check=True, capture_output=True).stdout
         subprocess.run(["docker", "exec", "-i", f"{_PREFIX}-{server}", "tar", "-xC", SITE], input=files, check=True)

@@ -18,7 +18,7 @@ from uuid import uuid4
 from tests.lab.two import ADDRESS, NAME
 
 _WAYS = (("edge", NAME), ("edge", f"www.{NAME}"), ("old", NAME))
-_PAUSE = 0.05
+_PAUSE = 0.2  # seconds: two processors serve all of this
 _HOLD = 1.0
 _TIMEOUT = 10.0
 
