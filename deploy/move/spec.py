@@ -149,11 +149,14 @@ class _Table:
         for table in self.below:
             yield from table.problems()
 
-    def text(self, key: str, default: str | None = None, *, like: str = "", means: str = "") -> str:
-        """`like` is a pattern that it has to fit; `means` tells a person what that is."""
+    def text(
+        self, key: str, default: str | None = None, *, like: str = "", means: str = "", quoted: bool = True
+    ) -> str:
+        """`like` is a pattern that it has to fit; `means` tells a person what that is. `quoted` is off where somebody
+        may have written a secret by mistake."""
         value: str = self._value(key, str, "a text", default, "")
         if value != (default or "") and like and not re.fullmatch(like, value):
-            self.wrong.append(f"{self._of(key)} = {value!r} is not {means}")
+            self.wrong.append(f"{self._of(key)}{f' = {value!r}' if quoted else ''} is not {means}")
         return value
 
     def number(self, key: str, default: float) -> float:
@@ -187,7 +190,7 @@ class _Table:
             return instead if default is None else default
         value = self.values[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            self.wrong.append(f"{self._of(key)} has to be {means}, and is {value!r}")
+            self.wrong.append(f"{self._of(key)} has to be {means}, and is {_KINDS.get(type(value), 'a date')}")
             return instead
         return value
 
@@ -195,6 +198,9 @@ class _Table:
         return f"{self.name}.{key}" if self.name else key
 
 
+_KINDS: Mapping[type, str] = {
+    str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "a table",
+}  # fmt: skip
 _HOST = r"local|ssh://(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?/?"
 _ADDRESS = r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
 _NAME = r"(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
@@ -225,7 +231,7 @@ def _spec(top: _Table, digest: str) -> Spec:
 
 def _server(table: _Table) -> Server:
     return Server(
-        host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME"),
+        host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
         address=table.text("address", like=_ADDRESS, means="an address: 10.0.0.11, or 10.0.0.11:8080"),
         directory=table.text("directory", like=_PATH, means="a path that begins with /"),
         project=table.text(
@@ -245,7 +251,7 @@ def _sources(table: _Table) -> tuple[tuple[str, str], ...]:
 def _proxy(table: _Table) -> Proxy:
     path = {"like": _PATH, "means": "a path that begins with /"}
     return Proxy(
-        host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME"),
+        host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
         socket=table.text("socket", **path),
         config=table.text("config", **path),
         backend=table.text("backend"),
@@ -265,8 +271,10 @@ def _dns(table: _Table) -> Names:
     found = Names(
         provider=table.text("provider", like="|".join(PROVIDERS), means=f"one of {', '.join(PROVIDERS)}"),
         zone=table.text("zone", "", like=_NAME, means="a zone, such as example.com"),
-        token_file=table.text("token_file", "", like=_PATH, means="a path that begins with /"),
-        token_variable=table.text("token_variable", "", like=r"[A-Z][A-Z0-9_]*", means="a variable's name"),
+        token_file=table.text("token_file", "", like=_PATH, means="a path that begins with /", quoted=False),
+        token_variable=table.text(
+            "token_variable", "", like=r"[A-Z][A-Z0-9_]*", means="a variable's name", quoted=False
+        ),
     )
     if found.provider == "cloudflare":
         if not found.zone:

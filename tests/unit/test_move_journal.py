@@ -115,7 +115,7 @@ def test_half_a_line_of_a_full_disk_does_not_stay(state: Path, monkeypatch: pyte
 def test_on_another_machine_it_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = made()
     monkeypatch.setattr(journals, "machine", lambda: "another")
-    with pytest.raises(Refused, match="was begun on .*, and this is") as caught:
+    with pytest.raises(Refused, match=r"was begun on .*, and this is") as caught:
         journals.take_up(path(journal))
     assert "go on there" in caught.value.hint
     journals.look(path(journal))  # to read is allowed
@@ -177,7 +177,7 @@ def test_a_project_that_is_moved_is_not_deployed(tmp_path: Path, monkeypatch: py
     assert str(mark.relative_to(tmp_path)) == ".local/state/killick/frozen/shop"
     mark.parent.mkdir(parents=True)
     mark.write_text("20261128T230000Z\n")
-    with pytest.raises(Refused, match="shop is being moved .* 20261128T230000Z"), alone("shop"):
+    with pytest.raises(Refused, match=r"shop is being moved .* 20261128T230000Z"), alone("shop"):
         pass
     with alone("other"):
         pass
