@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,9 +53,8 @@ def start(path: Path, spec: Spec, made: Plan, given: Collection[str], *, rehears
     """Inside `begun`. The move keeps a copy of its spec: what is resumed is what was begun."""
     while (id := f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}") in {found.parent.name for found in journals.paths(spec.site)}:
         time.sleep(_PAUSE)  # another was begun and ended within this second
-    journal = journals.create(spec.site, id, digest=spec.digest, rehearsal=rehearsal, plan=made.to_json())
-    if journal.folder is not None:
-        shutil.copyfile(path, journal.folder / _COPY)
+    beside = {_COPY: path.read_bytes()}
+    journal = journals.create(spec.site, id, beside, digest=spec.digest, rehearsal=rehearsal, plan=made.to_json())
     return _walk(spec, journal, given, back=False), journal
 
 

@@ -88,12 +88,19 @@ def home() -> Path:
     return (Path(given) if given.startswith("/") else Path.home() / ".local/state") / "killick" / "moves"
 
 
-def create(site: str, move: str, **told: JSON) -> Journal:
-    """A new one, with its first event, which says which machine it belongs to. The caller holds `alone`."""
+def create(site: str, move: str, beside: Mapping[str, bytes] | None = None, **told: JSON) -> Journal:
+    """A new one, with its first event, which says which machine it belongs to. The caller holds `alone`.
+
+    `beside` are files that lie by it, whole before there is an event.
+    """
     folder = _made(home() / site / move)
     journal = Journal(folder / _FILE, [])
-    descriptor = os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.close(descriptor)
+    for name, data in {**(beside or {}), _FILE: b""}.items():
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
     _sync(folder)
     journal.write("opened", "", id=move, site=site, machine=machine(), host=platform.node(), **told)
     return journal

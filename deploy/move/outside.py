@@ -1,4 +1,4 @@
-"""What a move is like from outside, by a prober: from read-only until the old server is retired.
+"""What a move is like from outside, by a prober: from the decision until the old server is retired.
 
 Samples are kept beside the journal, so that a runner that was killed loses few of them.
 """
@@ -13,9 +13,9 @@ from dataclasses import asdict
 from typing import Any
 
 from deploy.move.prober import Prober
-from deploy.move.state import BEGUN, VERIFIED
+from deploy.move.state import VERIFIED
 from deploy.move.step import Move
-from deploy.move.steps import CLOCK, RETIRE, called
+from deploy.move.steps import DECIDE, RETIRE, called
 from deploy.move.windows import Sample, Windows, windows
 from killick.watch import Watch, unwatched
 
@@ -32,7 +32,7 @@ class Outside:
 
     def told(self, event: str, step: str) -> None:
         self.save()
-        if (event, step) == (BEGUN, called(CLOCK[0])):
+        if (event, step) == (VERIFIED, called(DECIDE)):
             self.start()
         elif (event, step) == (VERIFIED, called(RETIRE)):
             self.stop()
@@ -73,9 +73,9 @@ class Outside:
 
 @contextmanager
 def measured(move: Move) -> Iterator[Outside]:
-    """Starts at once where a runner before us was killed while writes were refused."""
+    """Starts at once where a runner before us was stopped in between."""
     outside, state = Outside(move), move.journal.state
-    if state.step(called(CLOCK[0])).touched and not state.step(called(RETIRE)).done:
+    if state.step(called(DECIDE)).done and not state.step(called(RETIRE)).done:
         outside.start()
     try:
         yield outside

@@ -10,7 +10,6 @@ found, not repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -192,8 +191,12 @@ class Runner:
 
     def _write(self, event: str, step: str = "", **told: str) -> None:
         self.move.journal.write(event, step, **told)
-        with suppress(Exception):  # whoever looks on holds nothing up
+        try:
             self.look.told(event, step)
+        except Aborted:
+            raise
+        except Exception:  # noqa: S110  # whoever looks on holds nothing up
+            pass
 
     def _write_if_it_goes(self, event: str, step: str = "", **told: str) -> None:
         """A full disk does not keep the old server from serving again: undoing twice does no harm."""
