@@ -30,7 +30,7 @@ def alone(project: str, wait: float = 0.0) -> Iterator[None]:
         raise KillickError(f"{path}: {error.strerror}", "deploy as the user who did it before, or remove it") from None
     try:
         _take(descriptor, project, wait)
-        frozen.refuse(project)  # under the lock: whoever freezes takes it too, and so waits for a deploy that goes on
+        frozen.refuse(project)
         yield
     finally:
         os.close(descriptor)

@@ -13,6 +13,8 @@ import json
 import os
 import platform
 import re
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +35,7 @@ class Journal:
     def __init__(self, path: Path | None, events: list[Event]) -> None:
         self.path = path
         self.events = events
+        self._lock = threading.RLock()  # a step may do two things at once
 
     @property
     def folder(self) -> Path | None:
@@ -40,7 +43,7 @@ class Journal:
 
     @property
     def state(self) -> State:
-        return read(self.events)
+        return read(list(self.events))
 
     def write(self, event: str, step: str = "", **told: JSON) -> None:
         """On the disk when it returns. Raises KillickError when it cannot be: then nothing may be done either."""
@@ -49,21 +52,25 @@ class Journal:
         if self.path is not None:
             line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
             try:
-                _append(self.path, line.encode())
+                with self._lock, _undisturbed():
+                    _append(self.path, line.encode())
+                    self.events.append(entry)
             except OSError as error:
                 raise KillickError(f"{self.path} cannot be written: {error.strerror}", "make room there") from None
-        self.events.append(entry)
+        else:
+            self.events.append(entry)
 
     def keep(self, step: str, key: str, value: JSON) -> None:
         """What was there before, for `undo`; what a report compares. No secret. The first value stays."""
         if value != _blotted(value):
             raise ValueError(f"a password in what {step} keeps as {key}")
-        if self.kept(step, key) is None:
-            self.write("kept", step, key=key, value=value)
+        with self._lock:
+            if self.kept(step, key) is None:
+                self.write("kept", step, key=key, value=value)
 
     def kept(self, step: str, key: str) -> Any:
         """None where nothing was kept."""
-        found = (e["value"] for e in self.events if e["event"] == "kept" and (e["step"], e["key"]) == (step, key))
+        found = (e["value"] for e in list(self.events) if e["event"] == "kept" and (e["step"], e["key"]) == (step, key))
         return next(found, None)
 
     def note(self, step: str, what: str) -> None:
@@ -81,12 +88,19 @@ def home() -> Path:
     return (Path(given) if given.startswith("/") else Path.home() / ".local/state") / "killick" / "moves"
 
 
-def create(site: str, move: str, **told: JSON) -> Journal:
-    """A new one, with its first event, which says which machine it belongs to. The caller holds `alone`."""
+def create(site: str, move: str, beside: Mapping[str, bytes] | None = None, **told: JSON) -> Journal:
+    """A new one, with its first event, which says which machine it belongs to. The caller holds `alone`.
+
+    `beside` are files that lie by it, whole before there is an event.
+    """
     folder = _made(home() / site / move)
     journal = Journal(folder / _FILE, [])
-    descriptor = os.open(folder / _FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.close(descriptor)
+    for name, data in {**(beside or {}), _FILE: b""}.items():
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
     _sync(folder)
     journal.write("opened", "", id=move, site=site, machine=machine(), host=platform.node(), **told)
     return journal
@@ -118,14 +132,19 @@ def paths(site: str) -> list[Path]:
     return [path for path in sorted((home() / site).glob(f"*/{_FILE}")) if _parsed(path)[1]]
 
 
-def latest(site: str, move: str = "") -> Path:
-    """The newest move of a site, or the one of that id; rehearsals count only by id. Raises NotFound."""
-    found = [p for p in paths(site) if p.parent.name == move or (not move and not look(p).state.rehearsal)]
+def latest(site: str) -> Path:
+    """The one that is open, else the newest move, else the newest rehearsal. Raises NotFound."""
+    states = [(path, look(path).state) for path in paths(site)]
+    found = sorted((state.open, not state.rehearsal, path) for path, state in states)
     if not found:
-        known = sorted(path.name for path in home().glob("*") if path.is_dir())
-        there = f"moves are known of {', '.join(known)}" if known else "none was begun by this user on this machine"
-        raise NotFound(f"no move{f' {move}' if move else ''} of {site} is known here", there)
-    return found[-1]
+        known = sorted(path.name for path in home().glob("*") if paths(path.name))
+        there = f"known are {', '.join(known)}" if known else "this user began none on this machine"
+        raise NotFound(f"no move of {site} is known", there)
+    return found[-1][2]
+
+
+def is_open(site: str) -> bool:
+    return any(look(path).state.open for path in paths(site))
 
 
 @contextmanager
@@ -167,6 +186,16 @@ def _parsed(path: Path) -> tuple[int, list[Event]]:
             raise Corrupt(f"{path}: line {number} is no event", "somebody changed it; look at what the servers are in")
         events.append(event)
     return whole, events
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal that stops us comes afterwards: an event is on the disk and in memory, or in neither."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _append(path: Path, data: bytes) -> None:

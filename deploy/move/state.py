@@ -34,13 +34,14 @@ class StepState:
 
     @property
     def done(self) -> bool:
-        return self.status in (FOUND, VERIFIED)
+        return self.status == VERIFIED
 
 
 @dataclass
 class State:
-    """`outcome` is open, done, rolled back or rehearsed. `back` says that it is on its way back, `no_return` that
-    writes may have reached the new server. `stopped` is what made the last runner end, "" while none did."""
+    """`outcome` is open, done, rolled back or rehearsed. `back`: it is on its way back; `no_return`: writes
+    may have reached the new server; `green`: a rehearsal went through. `stopped` is what made the last runner end,
+    "" while none did. `windows` and `plan` are documents, as `outside` and `plan` wrote them."""
 
     id: str = ""
     site: str = ""
@@ -51,6 +52,7 @@ class State:
     outcome: str = OPEN
     back: bool = False
     no_return: bool = False
+    green: bool = False
     stopped: str = ""
     steps: dict[str, StepState] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -102,6 +104,8 @@ def _take(state: State, event: Event) -> None:
         state.plan = event.get("plan") or {}
     elif name == "no-return":
         state.no_return = True
+    elif name == "green":
+        state.green = True
     elif name == "back":
         state.back = True
     elif name == "resumed":

@@ -17,6 +17,12 @@ ORDER = (
 REHEARSAL = (PREPARE, PRE_SYNC, REHEARSE)
 CLOCK = (READ_ONLY, SWITCH)
 """Writes are refused from the first of these until the second is done."""
+STANDING = {
+    FREEZE: SOAK, READ_ONLY: SWITCH, FENCE: RETIRE, FINAL: SWITCH, START: SWITCH, CUT: SWITCH, SWITCH: SOAK,
+    NAMES: SOAK, RETIRE: SOAK,
+}  # fmt: skip
+"""What these reached has to hold until that other step is begun: a resumed move probes it again, and mends it. Of the
+other steps that is not asked: the next ones build on them and change what they left."""
 NO_RETURN = SWITCH
 """Once its writes were opened, the new server holds data that the old one lacks: from here on forward only."""
 
@@ -24,3 +30,8 @@ NO_RETURN = SWITCH
 def step(name: str) -> Step:
     found: Step = import_module(f"deploy.move.steps.{name}").STEP
     return found
+
+
+def called(name: str) -> str:
+    """As the journal and people call it: pre-sync is the step of the module pre_sync."""
+    return name.replace("_", "-")
