@@ -147,6 +147,12 @@ class Lab:
         """A PATH on which `ssh` knows the lab's machines as edge, old and new, and no others."""
         return {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
 
+    def words(self, *argv: str | Path) -> list[str | Path]:
+        """`argv` where the site's names lead to the edge: with /etc/hosts of its own, so that the machine's stays."""
+        hosts = self.folder / "hosts"
+        hosts.write_text(f"127.0.0.1 localhost\n{ADDRESS['edge']} {NAME} www.{NAME}\n")
+        return ["unshare", "--mount", "sh", "-ec", 'mount --bind "$0" /etc/hosts; exec "$@"', hosts, *argv]
+
     def state(self) -> dict[str, str]:
         """All that a move may change, to be compared: files, containers, volumes, roles, rows, the edge's memory."""
         found = {}

@@ -13,21 +13,21 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg2
+from psycopg2.pool import ThreadedConnectionPool
 
 WHERE = os.environ["SERVED_BY"]
-
-
-def connect() -> "psycopg2.extensions.connection":
-    return psycopg2.connect(os.environ["DATABASE_URL"], connect_timeout=3, application_name="app")
+POOL = ThreadedConnectionPool(1, 64, os.environ["DATABASE_URL"], connect_timeout=3, application_name="app")
 
 
 def migrate() -> None:
-    with connect() as db, db.cursor() as at:
+    db = POOL.getconn()
+    with db, db.cursor() as at:
         at.execute(
             "CREATE TABLE IF NOT EXISTS canary"
             " (n bigserial PRIMARY KEY, id text NOT NULL, host text NOT NULL, at timestamptz DEFAULT clock_timestamp())"
         )
         at.execute("CREATE TABLE IF NOT EXISTS document (id serial PRIMARY KEY, body text)")
+    POOL.putconn(db)
     uploaded = Path("/uploads/first.txt")
     if not uploaded.exists():
         uploaded.write_text("made by the app's first start\n")
@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         query = parse_qs(asked.query)
         hold = float(query.get("hold", ["0"])[0])
         try:
-            db = connect()
+            db = POOL.getconn()
             try:
                 with db, db.cursor() as at:
                     if self.command == "POST" and asked.path == "/canary":
@@ -69,8 +69,8 @@ class Handler(BaseHTTPRequestHandler):
                     else:
                         said = 404, "not here"
             finally:
-                db.close()
-        except psycopg2.Error:
+                POOL.putconn(db, close=bool(db.closed))
+        except (psycopg2.Error, psycopg2.pool.PoolError):
             said = 500, "the database does not take it"
         self.answer(*said)
 
