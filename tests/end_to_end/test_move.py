@@ -1,6 +1,5 @@
-"""`killick move` between two servers, while the site is used. Usual: one move, one that is taken back, what only looks."""
+"""`killick move` between two servers, while the site is used: to the end, taken back, killed, and only looked at."""
 
-import json
 import os
 import signal
 import subprocess
