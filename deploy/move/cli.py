@@ -57,11 +57,12 @@ def plan(spec: Path, as_json: bool) -> None:
 
 @move.command()
 @_spec
+@_given
 @_json
-def rehearse(spec: Path, as_json: bool) -> None:
+def rehearse(spec: Path, yes: tuple[str, ...], done: tuple[str, ...], as_json: bool) -> None:
     """Carry the data, start the app on the new server, compare, measure; then empty it again. Nothing that serves is
     touched."""
-    _begin(spec, (), rehearsal=True, as_json=as_json)
+    _begin(spec, (*yes, *done), rehearsal=True, as_json=as_json)
 
 
 @move.command()
@@ -117,12 +118,13 @@ def resume(site: str, yes: tuple[str, ...], done: tuple[str, ...], as_json: bool
 
 @move.command()
 @_site
+@_given
 @_json
-def rollback(site: str, as_json: bool) -> None:
+def rollback(site: str, yes: tuple[str, ...], done: tuple[str, ...], as_json: bool) -> None:
     """Take the open move back, up to the point of no return: the old server serves as before."""
     from deploy.move import go
 
-    _end(*go.go_on(go.site_of(site), (), back=True), as_json)
+    _end(*go.go_on(go.site_of(site), (*yes, *done), back=True), as_json)
 
 
 @move.command()

@@ -6,21 +6,21 @@ Samples are kept beside the journal, so that a runner that was killed loses few 
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
+from deploy.move import ask
 from deploy.move.prober import Prober
 from deploy.move.state import VERIFIED
 from deploy.move.step import Move
 from deploy.move.steps import DECIDE, RETIRE, called
 from deploy.move.windows import Sample, Windows, windows
+from killick.errors import Unreachable
 from killick.watch import Watch, unwatched
 
 _FILE = "samples.jsonl"
-_CONNECT = 5.0
 
 
 class Outside:
@@ -41,9 +41,10 @@ class Outside:
         return unwatched
 
     def start(self) -> None:
-        """Ways that do not answer beforehand are not asked: that they fail would tell nothing about the move."""
         if self._prober is None:
-            ways = {way: target for way, target in _ways(self._move).items() if _answers(target[0])}
+            ways = _ways(self._move)
+            by = " and ".join(target[0] for target in ways.values()) or "no way: none of them answers in plain HTTP"
+            self._move.journal.note(called(DECIDE), f"asked from outside by {by}")
             self._prober = self._held.enter_context(Prober(ways, self._move.spec.check))
 
     def stop(self) -> None:
@@ -93,14 +94,18 @@ def document(found: Windows) -> dict[str, Any]:
 
 
 def _ways(move: Move) -> Mapping[str, tuple[str, str]]:
-    name = move.spec.names[0]
-    return {"public": (name, name), "old": (move.spec.old.address, name), "new": (move.spec.new.address, name)}
+    """Those that users take and that answer: what fails beforehand would tell nothing about the move. The old address
+    is one where something there forwards, or nothing stands before it. In plain HTTP: a way that only sends on to TLS
+    is left out, since that goes on whoever serves."""
+    spec, name = move.spec, move.spec.names[0]
+    ways = {"public": (name, name)}
+    if spec.forwarder or not spec.proxy:
+        ways["old"] = (spec.old.address, name)
+    return {way: target for way, target in ways.items() if _answers(target, spec.check.paths[0])}
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":") if ":" in address.rpartition("]")[2] else (address, "", "80")
+def _answers(target: tuple[str, str], path: str) -> bool:
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
-    except OSError:
+        return ask.ask(*target, "GET", path).status < 300
+    except Unreachable:
         return False
-    return True

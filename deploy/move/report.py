@@ -119,7 +119,12 @@ def _downtime(state: State) -> Iterator[str]:
         window: Mapping[str, Any] | None = state.windows.get(key)
         expected = predicted if key == "write_unavailable" else None
         rows.append(
-            [name, _s(window and window["seconds"]), _s(expected), str(len(window["spans"])) if window else "-"]
+            [
+                name,
+                _s(window["seconds"] if window else None),
+                _s(expected),
+                str(len(window["spans"])) if window else "-",
+            ]
         )
     rows.append([f"the clock, {called(CLOCK[0])} to {called(CLOCK[1])}", _s(seconds), _s(predicted), "-"])
     yield from _table(["what", "measured", "predicted", "spans"], rows)

@@ -25,10 +25,15 @@ except Refused as error:
 ROOT = Path(__file__).parents[2]
 
 
-def on_a_terminal(what: str, typed: bytes, *given: str) -> tuple[int, str]:
+def on_a_terminal(what: str, typed: bytes, *given: str, program: str = PROGRAM) -> tuple[int, str]:
     master, slave = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, what, *given], stdin=slave, stdout=slave, stderr=slave, cwd=ROOT
+        [sys.executable, "-c", program, what, *given],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm"},
     ) as process:
         os.close(slave)
         os.write(master, typed)
@@ -88,3 +93,32 @@ def test_without_a_terminal_only_options_count() -> None:
 
 def test_on_a_terminal_an_option_counts_too() -> None:
     assert on_a_terminal("types", b"", "shop.example")[0] == 0
+
+
+SCREEN = """
+from deploy.move import screen
+from deploy.move.journal import Journal
+from deploy.move.person import Person
+journal = Journal(None, [])
+journal.write("opened", "", id="1", site="shop.example")
+shown = screen.made(journal, ["freeze", "decide"])
+person = Person((), shown.aside)
+with shown.shown():
+    journal.write("begun", "freeze")
+    shown.told("begun", "freeze")
+    person.types("It moves. To agree,", "shop.example")
+    journal.write("verified", "freeze", says="it is frozen")
+    shown.told("verified", "freeze")
+print("THE END")
+"""
+
+
+def test_a_question_stands_alone_on_a_live_screen() -> None:
+    code, said = on_a_terminal("-", b"shop.example\n", program=SCREEN)
+    assert code == 0, said
+    asked = said.index("type shop.example:")
+    answered = said.index("it is frozen")
+    assert "works" in said[:asked] and "\x1b[" in said[:asked]
+    drawn = said[asked:answered].partition("\n")[0]
+    assert "freeze" not in drawn  # nothing was drawn over the question before its answer
+    assert said.rstrip().endswith("THE END")

@@ -1,6 +1,7 @@
 """What a journal tells afterwards, what a rehearsal foretells, and what is drawn meanwhile. Pure parts only."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,19 @@ def test_help_has_examples() -> None:
     assert code == 0 and "killick move rollback shop.example" in said
     for verb in ("plan", "rehearse", "run", "status", "resume", "rollback", "report"):
         assert run(verb, "--help")[0] == 0
+
+
+def test_the_fields_of_the_documents_are_told() -> None:
+    page = (Path(__file__).parents[2] / "docs/move.md").read_text()
+    rows = {
+        verb: set(re.findall(r'"(\w+)"', cell))
+        for verb, cell in re.findall(r"^\| `(plan|report)` \| (.*) \|$", page, re.M)
+    }
+    assert rows["plan"] == keys(Plan("s", (("a", "b"),), None, ()).to_json())
+    assert rows["report"] == keys(report.to_json(read(DONE))) - {"rows", "checksum"}
+
+
+def keys(document: Any) -> set[str]:
+    if isinstance(document, dict):
+        return set(document) | {key for value in document.values() for key in keys(value)}
+    return {key for value in document for key in keys(value)} if isinstance(document, list) else set()

@@ -20,6 +20,7 @@ from deploy.move.runner import STOPPED, Ending, Runner
 from deploy.move.state import DONE, OPEN, REHEARSED, ROLLED_BACK, clock
 from killick.errors import Aborted, KillickError, Refused
 from killick.watch import Watch
+from tests.kit import wait_for
 
 NAMES = ("freeze", "read-only", "final", "switch", "names")
 STANDING = {"freeze": "names", "read-only": "switch"}
@@ -392,6 +393,47 @@ def test_killed_after_every_event_and_resumed(
         verified = {name for name, step in state.steps.items() if step.done}
         assert not verified & set(acts), f"done again after event {kill}, {events[kill - 1]}"
         assert len(acts) <= 2 * len(NAMES) - len(verified)
+
+
+WAITS = """
+import sys, time
+from pathlib import Path
+from deploy.move import journal as journals
+from killick.cli import _signals
+from tests.unit.test_move_runner import Servers, Toy, World, NAMES
+
+folder = Path(sys.argv[1])
+servers = Servers(folder / "servers.json")
+steps = [Toy(name, servers) for name in NAMES]
+where = next(s for s in steps if s.name == sys.argv[2])
+act = where.act
+def waits(move, watch):
+    act(move, watch)
+    (folder / "waits").touch()
+    time.sleep(300)
+where.act = waits
+with _signals():
+    ending = World(folder, journals.create("shop", "1"), servers, steps).forward()
+print(ending.outcome, ending.error, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("name", "outcome"), [("final", ROLLED_BACK), ("names", STOPPED)])
+def test_a_signal_is_a_failure_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, name: str, outcome: str
+) -> None:
+    root = Path(__file__).parents[2]
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(root)}
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS, str(tmp_path), name], env=environ, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        wait_for((tmp_path / "waits").exists)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    assert said.splitlines() == [outcome, f"stopped by {number.name}"]
+    assert Servers(tmp_path / "servers.json").look()["so"] == ([] if outcome == ROLLED_BACK else sorted(NAMES))
+    assert _state(tmp_path, monkeypatch).open is (outcome == STOPPED)
 
 
 def _state(folder: Path, monkeypatch: pytest.MonkeyPatch) -> states.State:
