@@ -90,10 +90,9 @@ def copy(move: Move) -> None:
         pass
 
 
-def restore(move: Move, held: Held, id: str, *, again: bool = False) -> None:
-    """Into the project's own on new. `again`: what is there is of a restore of ours that was interrupted."""
-    consent = ("--yes", held.database) if again else ()
-    _killick(move, move.new, held, "restore", id, "--adopt", "--json", *consent)
+def restore(move: Move, held: Held, id: str) -> None:
+    """Into the project's own on new, which is empty: killick refuses it otherwise."""
+    _killick(move, move.new, held, "restore", id, "--adopt", "--json")
 
 
 def look(move: Move, site: Site, held: Held, like: str = "", through: Fenced | None = None) -> dict[str, Any]:
@@ -195,7 +194,7 @@ def _free(site: Site) -> int:
 
 
 def _peek(move: Move, site: Site, held: Held) -> dict[str, Any] | None:
-    """As `facts`, with the project's own settings: no folder is made for it, and where the sidecar runs no container."""
+    """As `facts`, with the project's own settings: no folder is made, and no container where the sidecar runs."""
     verb = ("look", held.source, "--facts")
     if site.sidecar in site.running():
         told = site.compose("exec", "-T", site.sidecar, "killick", *verb, timeout=600)

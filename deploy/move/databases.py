@@ -37,7 +37,7 @@ def empty(move: Move) -> None:
     """All that their servers on new hold goes. Raises Refused unless the journal says that they were found empty."""
     if not move.journal.kept("prepare", "empty"):
         raise Refused(
-            f"nobody knows whether the databases on {move.new.host.name} were empty before the move: nothing is removed",
+            f"nobody knows whether {move.new.host.name} was empty before the move: nothing is removed",
             "look yourself; docker compose down -v there, if it is nobody's",
         )
     found = services(move)

@@ -29,7 +29,7 @@ class Handover:
 
     @property
     def path(self) -> str:
-        return f"{self.site.home()}/.killick/move-{self.id}-{self.site.server.project}"
+        return f"{self.site.home}/.killick/move-{self.id}-{self.site.server.project}"
 
     def make(self) -> str:
         """Its path; it may be there already."""

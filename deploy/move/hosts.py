@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,9 @@ _OPENING = 30.0  # the same with keys and rights asked for
 _PAUSE = 0.02
 _ABSENT = 44  # our scripts' own word for a file that is not there
 _SSH_FAILED = 255
+
+# A parent's death is told to a child when the thread that started it ends: one thread begins every session.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ssh")
 
 _OPTIONS = (
     "BatchMode=yes",
@@ -186,12 +190,14 @@ class Ssh(_Host):
             self._held.callback(shutil.rmtree, folder, ignore_errors=True)
             self._socket = f"{folder}/ssh"
             begin = self._ssh("-S", self._socket, "-o", "ControlMaster=yes", "-N")
-            session = self._held.enter_context(start(begin))
+            session = _starter.submit(self._held.enter_context, start(begin)).result()
             end = time.monotonic() + _OPENING
             while not Path(self._socket).exists():
                 if not session.running() or time.monotonic() > end:
                     session.stop()
-                    raise self._unreachable(session.stderr)
+                    error = self._unreachable(session.stderr)
+                    self._held.close()
+                    raise error
                 time.sleep(_PAUSE)
             self._session = session
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from deploy.containers import Container
@@ -71,7 +72,9 @@ class Site:
         """The services of which a container runs, sorted."""
         return sorted({each.service for each in self.containers() if each.status in ("running", "restarting")})
 
+    @cached_property
     def home(self) -> str:
+        """The folder of whoever we are there."""
         return self.host.shell('printf %s "$HOME"')
 
 

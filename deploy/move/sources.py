@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -45,11 +46,12 @@ class Held:
         return urlunsplit((parts.scheme, f"{quote(user, safe='')}@{hosts}", parts.path or "/", query, ""))
 
 
-def held(move: Move) -> list[Held]:
-    """All of the spec, databases first. Raises Refused where the sidecar's settings do not tell."""
+@lru_cache(maxsize=8)
+def held(move: Move) -> tuple[Held, ...]:
+    """All of the spec, databases first; asked once a move. Raises Refused where the sidecar's settings do not tell."""
     given = environment(move.old)
     found = [_held(given, source, service, move.old.sidecar) for source, service in move.spec.sources]
-    return sorted(found, key=lambda each: each.engine == "files")
+    return tuple(sorted(found, key=lambda each: each.engine == "files"))
 
 
 def databases(move: Move) -> list[Held]:

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -127,12 +128,14 @@ def _container(site: Site, held: Held, script: str, *, write: bool = True) -> li
     ]  # fmt: skip
 
 
+@lru_cache(maxsize=8)
 def image(site: Site) -> str:
     """Of the sidecar."""
     service = site.config()["services"][site.sidecar]
     return str(service.get("image") or f"{site.server.project}-{site.sidecar}")
 
 
+@lru_cache(maxsize=64)
 def _mount(site: Site, held: Held) -> tuple[str, str]:
     """The volume's own name or the path on the host, and where below it the folder is ("" for all of it).
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 
-from deploy.move import carry, databases, fences, site, sources, volumes
+from deploy.move import carry, databases, fences, site, volumes
 from deploy.move.handover import Handover
 from deploy.move.hosts import connect
 from deploy.move.journal import Journal
@@ -24,7 +24,7 @@ from deploy.move.site import Site
 from deploy.move.spec import Check, Jobs, Names, Server, Spec
 from deploy.move.step import Move
 from deploy.move.steps import step
-from killick.errors import Corrupt, KillickError, Refused
+from killick.errors import KillickError, Refused
 from killick.watch import Watch
 from tests.lab import Missing, docker
 
@@ -213,7 +213,7 @@ def test_nothing_gets_through_the_fence_and_lifting_it_restores_every_byte(lab: 
     finally:
         fence.undo(move)
     assert (hba(lab), _roles(lab)) == (before, roles)
-    assert lab.sql(f"SELECT count(*) FROM pg_roles WHERE rolname LIKE 'move_%'") == "0"
+    assert lab.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'move_%'") == "0"
     lab.writes()
     assert _mongo_write(lab) == "written"
     fence.undo(move)
@@ -354,5 +354,5 @@ def _mongo_write(lab: Lab) -> str:
 
 
 def _login(lab: Lab, url: str) -> str:
-    script = "import psycopg2, sys\ntry: psycopg2.connect(sys.argv[1])\nexcept psycopg2.Error as e: print(e)\nelse: print('in')"
+    script = "import psycopg2, sys\ntry: psycopg2.connect(sys.argv[1])\nexcept psycopg2.Error as e: print(e)"
     return lab.old.compose("exec", "-T", "app", "/opt/killick/bin/python", "-c", script, url)

@@ -95,7 +95,7 @@ q -c "DROP ROLE IF EXISTS \\"$role\\"" >/dev/null
 """
 
 _MAY = """
-[ "$(q -c 'SHOW is_superuser')" = on ] || { echo "$POSTGRES_USER is no superuser"; exit 0; }
+[ "$(q -c 'SHOW is_superuser')" = on ] || { echo "${POSTGRES_USER:-postgres} is no superuser"; exit 0; }
 hba=$(q -c 'SHOW hba_file')
 [ -w "$hba" ] && [ -w "$(dirname -- "$hba")" ] || { echo "$hba may not be written"; exit 0; }
 if grep -qF " $(readlink -f -- "$hba") " /proc/self/mountinfo; then echo "$hba is mounted by itself"; exit 0; fi
@@ -193,7 +193,7 @@ class Postgres:
         own = {
             volume.get("source")
             for volume in services.get(self.held.service, {}).get("volumes") or ()
-            if "/run/postgresql" in f"{volume.get('target')}/"
+            if volume.get("source") and "/run/postgresql/" in f"{volume.get('target')}/"
         }
         for name, service in services.items():
             for volume in service.get("volumes") or ():

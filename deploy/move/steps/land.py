@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from deploy.move import carry, databases, volumes
 from deploy.move.carry import Figures
+from deploy.move.sources import Held, folders
 from deploy.move.sources import databases as of
-from deploy.move.sources import folders
 from deploy.move.step import Move
 from deploy.move.steps.final import dumped
 from killick.watch import Watch
@@ -34,19 +34,22 @@ class Land:
             move.journal.keep(self.name, "copied", carry.timed(began))
         with ThreadPoolExecutor(1) as beside:
             archiving = beside.submit(_archive, move)
+            if any(move.journal.kept(self.name, f"{held.source}.began") for held in of(move)):
+                databases.empty(move)  # an attempt that was interrupted: nothing but ours can be there
+                databases.come_up(move)
             for held in of(move):
-                _land(move, held.source)
+                _land(move, held)
             for held in folders(move):
                 move.journal.keep(self.name, f"{held.source}.figures", volumes.bring(move, held).to_json())
             archiving.result()
         move.journal.keep(self.name, "done", True)
 
     def verify(self, move: Move) -> str:
+        """`act` compared every row, and would have failed: that is not done twice while writes are refused."""
         told = []
         for held in of(move):
-            found = carry.look(move, move.new, held, dumped(move, held.source))
-            _, now = carry.same(found, f"{held.source} on {move.new.host.name}")
-            told.append(f"{held.source}: {now.rows:,} rows in {now.tables} tables")
+            now = move.journal.kept(self.name, f"{held.source}.after")
+            told.append(f"{held.source}: {now['rows']:,} rows in {now['tables']} tables")
         told += [f"{held.source}: the same by every hash" for held in folders(move)]
         return f"{'; '.join(told)}: the same on both, and archived"
 
@@ -56,28 +59,23 @@ class Land:
             databases.empty(move)
 
 
-def _land(move: Move, source: str) -> None:
-    held = next(each for each in of(move) if each.source == source)
-    again = bool(move.journal.kept("land", f"{source}.began"))
+def _land(move: Move, held: Held) -> None:
+    source = held.source
     move.journal.keep("land", f"{source}.began", True)
     began = time.monotonic()
-    if again:  # a restore that was interrupted: nothing but ours can be there
-        databases.empty(move)
-        databases.come_up(move)
     carry.restore(move, held, dumped(move, source))
     move.journal.keep("land", f"{source}.restore", carry.timed(began))
-    figures = compared(move, source)
+    began = time.monotonic()
+    figures = compared(move, held)
+    move.journal.keep("land", f"{source}.compare", carry.timed(began))
     for name, each in zip(("before", "after"), figures, strict=True):
         move.journal.keep("land", f"{source}.{name}", each.to_json())
 
 
-def compared(move: Move, source: str) -> tuple[Figures, Figures]:
-    held = next(each for each in of(move) if each.source == source)
-    began = time.monotonic()
-    found = carry.look(move, move.new, held, dumped(move, source))
-    figures = carry.same(found, f"{source} on {move.new.host.name}")
-    move.journal.keep("land", f"{source}.compare", carry.timed(began))
-    return figures
+def compared(move: Move, held: Held) -> tuple[Figures, Figures]:
+    """What was dumped and what is on new. Raises Corrupt where they differ."""
+    found = carry.look(move, move.new, held, dumped(move, held.source))
+    return carry.same(found, f"{held.source} on {move.new.host.name}")
 
 
 def _archive(move: Move) -> None:

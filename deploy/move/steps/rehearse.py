@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 
 from deploy.move import carry, databases
+from deploy.move.handover import Handover
 from deploy.move.sources import databases as of
 from deploy.move.step import Move
 from deploy.move.steps import start
+from deploy.move.volumes import image
 from killick.watch import Watch
 
 
@@ -66,6 +68,8 @@ class Rehearse:
         start.go_down(move)
         if move.journal.kept(self.name, "began"):
             databases.empty(move)
+        for site in (move.old, move.new):
+            Handover(site, move.id).remove(image(site))
 
 
 STEP = Rehearse()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from deploy.move.site import LONG
 from deploy.move.sources import databases
 from deploy.move.step import Move
 from deploy.move.steps.final import unmoved
@@ -17,10 +18,12 @@ class Retire:
     name = "retire"
 
     def says(self, move: Move) -> str:
-        return f"see that nothing was written late on {move.old.host.name}; stop it, for good; its volumes stay"
+        return f"see that nothing was written late on {move.old.host.name}; stop it, for good; back up the new one"
 
     def probe(self, move: Move) -> bool:
-        return bool(move.journal.kept(self.name, "late")) and not _awake(move)
+        return (
+            bool(move.journal.kept(self.name, "late")) and not _awake(move) and move.new.sidecar in move.new.running()
+        )
 
     def act(self, move: Move, watch: Watch) -> None:
         containers = move.old.inspected()
@@ -38,6 +41,11 @@ class Retire:
         if policies:
             move.old.host.run(["docker", "update", "--restart=no", *policies])
             move.old.compose("stop", timeout=_STOP)
+        # from now on the project's backups are of the new server: the first one says so
+        move.new.compose(
+            "run", "--rm", "--no-deps", "-T", move.new.sidecar, "backup", "--adopt", "--json", timeout=LONG
+        )
+        move.new.compose("up", "--detach", "--no-deps", move.new.sidecar)
 
     def verify(self, move: Move) -> str:
         if awake := _awake(move):

@@ -13,7 +13,7 @@ from killick.errors import KillickError
 from killick.watch import Watch
 
 _WELL = 300.0
-_SETTLE = 3.0
+_SETTLE = 1.0
 _ANSWER = 10.0
 _PAUSE = 0.2
 

@@ -1,4 +1,4 @@
-"""Writes a row twenty times a second, as long as it is let, and says where it runs. Its tables are made at its start."""
+"""Writes a row twenty times a second, as long as it is let, and says where it runs. Its start makes the table."""
 
 import os
 import threading
