@@ -23,8 +23,8 @@ class Soak:
         found = _backups(move)
         first = f"the newest backups that the new server lists: {', '.join(found)}" if found else "it lists none yet"
         told = [
-            f"The first scheduled backup on {move.new.host.name} has to be verified: killick verify latest, there ({first}).",
-            f"Volumes on {move.old.host.name} are kept, and ~/{mark(move.old.server.project)} keeps deploys away there.",
+            f"Verify the first scheduled backup on {move.new.host.name}: killick verify latest, there ({first}).",
+            f"The volumes on {move.old.host.name} are kept; ~/{mark(move.old.server.project)} keeps deploys away there.",
         ]
         move.person.tell(told)
         move.journal.keep(self.name, "said", told)
