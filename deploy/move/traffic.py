@@ -93,6 +93,8 @@ class Traffic:
 
     def open_ways(self) -> list[str]:
         """Where nothing shows that a write is refused, a sentence each: every name, by every way. It writes nothing."""
+        if not ask.ways(self.spec):
+            return [f"none of {', '.join(self.spec.names)} is reached from here, and so nothing is proven"]
         return [
             f"{name} answers POST with {got} ({way})"
             for way, name, got in self._asked("POST", ask.nowhere())
@@ -157,7 +159,7 @@ class Traffic:
     def _by_marker(self) -> set[str]:
         if not self.spec.check.marker:
             return {"none"}
-        known = {}
+        known: dict[str, str] = {}
         for side, server in (("old", self.spec.old), ("new", self.spec.new)):
             with suppress(KillickError):
                 known.setdefault(self.marker(server.address), side)
