@@ -206,6 +206,7 @@ _ADDRESS = r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
 _NAME = r"(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 _WORD = r"[a-z0-9][a-z0-9_-]*"
 _PATH = r"/.*"
+_MEANS_PATH = "a path that begins with /"
 
 
 def _spec(top: _Table, digest: str) -> Spec:
@@ -233,7 +234,7 @@ def _server(table: _Table) -> Server:
     return Server(
         host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
         address=table.text("address", like=_ADDRESS, means="an address: 10.0.0.11, or 10.0.0.11:8080"),
-        directory=table.text("directory", like=_PATH, means="a path that begins with /"),
+        directory=table.text("directory", like=_PATH, means=_MEANS_PATH),
         project=table.text(
             "project", like=_WORD, means="a project's name: compose would take the folder's, and start empty volumes"
         ),
@@ -249,29 +250,31 @@ def _sources(table: _Table) -> tuple[tuple[str, str], ...]:
 
 
 def _proxy(table: _Table) -> Proxy:
-    path = {"like": _PATH, "means": "a path that begins with /"}
     return Proxy(
         host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
-        socket=table.text("socket", **path),
-        config=table.text("config", **path),
+        socket=table.text("socket", like=_PATH, means=_MEANS_PATH),
+        config=table.text("config", like=_PATH, means=_MEANS_PATH),
         backend=table.text("backend"),
         old=table.text("old"),
         new=table.text("new"),
-        map=table.text("map", **path),
+        map=table.text("map", like=_PATH, means=_MEANS_PATH),
         reload=table.text("reload"),
     )
 
 
 def _forwarder(table: _Table) -> Forwarder:
-    path = {"like": _PATH, "means": "a path that begins with /"}
-    return Forwarder(table.text("read_only", **path), table.text("upstream", **path), table.text("reload"))
+    return Forwarder(
+        table.text("read_only", like=_PATH, means=_MEANS_PATH),
+        table.text("upstream", like=_PATH, means=_MEANS_PATH),
+        table.text("reload"),
+    )
 
 
 def _dns(table: _Table) -> Names:
     found = Names(
         provider=table.text("provider", like="|".join(PROVIDERS), means=f"one of {', '.join(PROVIDERS)}"),
         zone=table.text("zone", "", like=_NAME, means="a zone, such as example.com"),
-        token_file=table.text("token_file", "", like=_PATH, means="a path that begins with /", quoted=False),
+        token_file=table.text("token_file", "", like=_PATH, means=_MEANS_PATH, quoted=False),
         token_variable=table.text(
             "token_variable", "", like=r"[A-Z][A-Z0-9_]*", means="a variable's name", quoted=False
         ),
@@ -288,7 +291,7 @@ def _check(table: _Table) -> Check:
     found = Check(
         table.texts("paths"),
         table.text("marker", "", like=r"[A-Za-z0-9-]+", means="a header's name"),
-        table.text("write", "", like=_PATH, means="a path that begins with /"),
+        table.text("write", "", like=_PATH, means=_MEANS_PATH),
     )
     table.wrong += [f"check.paths: {path!r} is no path: it begins with /" for path in found.paths if path[:1] != "/"]
     return found
