@@ -129,7 +129,7 @@ def test_what_somebody_else_changed_since_is_not_put_back(fake: cloudflare.Cloud
 def test_an_answer_that_lies_is_found_by_reading_back(fake: cloudflare.Cloudflare, given: Spec) -> None:
     fake.add("A", NAME, OLD)
     fake.lying = True
-    with pytest.raises(KillickError, match="is 192.0.2.1 after it was changed"):
+    with pytest.raises(KillickError, match=r"is 192\.0\.2\.1 after it was changed"):
         STEP.act(move(given), unwatched)
 
 

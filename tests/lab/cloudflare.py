@@ -30,7 +30,8 @@ class Cloudflare:
     def __init__(self) -> None:
         self.zone: dict[str, Any] = {
             "id": "z" * 32, "name": ZONE, "account": {"id": "a" * 32, "name": "lab"}, "activated_on": AT,
-            "created_on": AT, "modified_on": AT, "development_mode": 0, "meta": {}, "name_servers": ["a.test", "b.test"],
+            "created_on": AT, "modified_on": AT, "development_mode": 0, "meta": {},
+            "name_servers": ["a.test", "b.test"],
             "original_dnshost": None, "original_name_servers": None, "original_registrar": None,
             "owner": {"id": None, "name": None, "type": "user"}, "plan": {"id": "free", "name": "Free Website"},
             "status": "active", "paused": False, "type": "full",
@@ -108,12 +109,11 @@ class Cloudflare:
             self.purged.append(body)
             return passed({"id": self.zone["id"]})
         one = re.fullmatch(rf"{own}/dns_records/(\w+)", place)
-        if one and (found := self.records.get(one[1])) is None:
-            return failed(404, 81044, "Record does not exist.")
-        if one and method == "PATCH":
-            return self._patched(found, body)
-        if one and method == "GET":
-            return passed(found)
+        if one and method in ("GET", "PATCH"):
+            found = self.records.get(one[1])
+            if found is None:
+                return failed(404, 81044, "Record does not exist.")
+            return passed(found) if method == "GET" else self._patched(found, body)
         return failed(404, 7003, f"Could not route to {place}")
 
     def _patched(self, record: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, str], object]:
