@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -80,7 +81,5 @@ class Haproxy(Server):
         return {**super().surroundings(), "LD_LIBRARY_PATH": debian.libraries(self.unpacked)}
 
     def ready(self) -> None:
-        try:
+        with suppress(HTTPError):  # it answers
             urlopen(f"http://{self.address}/", timeout=5).close()
-        except HTTPError:  # it answers
-            pass

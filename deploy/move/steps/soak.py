@@ -24,7 +24,7 @@ class Soak:
         first = f"the newest backups that the new server lists: {', '.join(found)}" if found else "it lists none yet"
         told = [
             f"Verify the first scheduled backup on {move.new.host.name}: killick verify latest, there ({first}).",
-            f"The volumes on {move.old.host.name} are kept; ~/{mark(move.old.server.project)} keeps deploys away there.",
+            f"The volumes on {move.old.host.name} are kept; ~/{mark(move.old.server.project)} keeps deploys away.",
         ]
         move.person.tell(told)
         move.journal.keep(self.name, "said", told)
