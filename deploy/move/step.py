@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deploy.move.traffic import Traffic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is itself: what is asked once of a move is kept by it
 class Move:
     """`id` is a UTC stamp, "20261128T230000Z": it names what the move makes on the servers (roles, folders).
 
