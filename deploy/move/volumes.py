@@ -29,7 +29,11 @@ from killick.names import unescaped
 from killick.process import write_to
 
 _PASSES = 3
-_SEND = "exec tar --create --file=- --directory=/it --no-recursion --null --verbatim-files-from --files-from=/list"
+# pax: times below a second, names and sizes of any length
+_SEND = (
+    "exec tar --create --format=pax --file=- --directory=/it --no-recursion --null --verbatim-files-from "
+    "--files-from=/list"
+)
 _TAKE = "exec tar --extract --file=- --directory=/it --same-owner --preserve-permissions --numeric-owner"
 _DROP = "cd /it && exec xargs --null --no-run-if-empty rm -rf --"
 

@@ -32,16 +32,15 @@ class Land:
         if not move.journal.kept(self.name, "copied"):
             carry.copy(move)
             move.journal.keep(self.name, "copied", carry.timed(began))
-        with ThreadPoolExecutor(1) as beside:
-            archiving = beside.submit(_archive, move)
+        with ThreadPoolExecutor(2) as beside:
+            others = [beside.submit(work, move) for work in (_archive, _folders)]
             if any(move.journal.kept(self.name, f"{held.source}.began") for held in of(move)):
                 databases.empty(move)  # an attempt that was interrupted: nothing but ours can be there
                 databases.come_up(move)
             for held in of(move):
                 _land(move, held)
-            for held in folders(move):
-                move.journal.keep(self.name, f"{held.source}.figures", volumes.bring(move, held).to_json())
-            archiving.result()
+            for other in others:
+                other.result()
         move.journal.keep(self.name, "done", True)
 
     def verify(self, move: Move) -> str:
@@ -76,6 +75,11 @@ def compared(move: Move, held: Held) -> tuple[Figures, Figures]:
     """What was dumped and what is on new. Raises Corrupt where they differ."""
     found = carry.look(move, move.new, held, dumped(move, held.source))
     return carry.same(found, f"{held.source} on {move.new.host.name}")
+
+
+def _folders(move: Move) -> None:
+    for held in folders(move):
+        move.journal.keep("land", f"{held.source}.figures", volumes.bring(move, held).to_json())
 
 
 def _archive(move: Move) -> None:
