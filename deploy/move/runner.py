@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from deploy.move.journal import JSON
 from deploy.move.state import (
     ACTED,
     BEGUN,
@@ -98,10 +99,7 @@ class Runner:
                 f"the new server may have taken writes of {self.move.spec.site}: going back would lose them",
                 "go on with `killick move resume`; the way back is another move, with old and new exchanged",
             )
-        try:
-            return self._back()
-        except (Aborted, KeyboardInterrupt):
-            return self._back()
+        return self._turn()
 
     # Forward
 
@@ -135,11 +133,10 @@ class Runner:
         self._write(VERIFIED, step.name, says=step.verify(self.move))
 
     def _failed(self, cause: BaseException) -> Ending:
-        error = _said(cause)
-        self._write_if_it_goes(FAILED, self._at, error=error.message, hint=error.hint)
-        if not self._returnable():
-            return Ending(STOPPED, error)
-        return replace(self.back(), error=error)
+        """One event tells what failed and that the way leads back: a runner killed after it is not resumed forward."""
+        error, back = _said(cause), self._returnable()
+        self._write_if_it_goes(FAILED, self._at, error=error.message, hint=error.hint, back=back)
+        return replace(self._turn(), error=error) if back else Ending(STOPPED, error)
 
     def _returnable(self) -> bool:
         """Before the step that opens writes was begun; or it was, and every part says that they are still refused.
@@ -155,6 +152,12 @@ class Runner:
             return False
 
     # Back
+
+    def _turn(self) -> Ending:
+        try:
+            return self._back()
+        except (Aborted, KeyboardInterrupt):
+            return self._back()
 
     def _back(self) -> Ending:
         self._write_if_it_goes("back")
@@ -189,7 +192,7 @@ class Runner:
 
     # The journal
 
-    def _write(self, event: str, step: str = "", **told: str) -> None:
+    def _write(self, event: str, step: str = "", **told: JSON) -> None:
         self.move.journal.write(event, step, **told)
         try:
             self.look.told(event, step)
@@ -198,7 +201,7 @@ class Runner:
         except Exception:  # noqa: S110  # whoever looks on holds nothing up
             pass
 
-    def _write_if_it_goes(self, event: str, step: str = "", **told: str) -> None:
+    def _write_if_it_goes(self, event: str, step: str = "", **told: JSON) -> None:
         """A full disk does not keep the old server from serving again: undoing twice does no harm."""
         try:
             self._write(event, step, **told)

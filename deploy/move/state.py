@@ -98,6 +98,7 @@ def _take(state: State, event: Event) -> None:
         _step(state.steps.setdefault(event["step"], StepState(event["step"])), event)
         if name == FAILED:
             state.stopped = event["error"]
+            state.back = state.back or bool(event.get("back"))
     elif name == "opened":
         state.id, state.site, state.digest = event["id"], event["site"], event.get("digest", "")
         state.rehearsal, state.began = bool(event.get("rehearsal")), event["at"]

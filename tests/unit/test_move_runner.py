@@ -1,6 +1,7 @@
 """A move's walk over toy steps, whose servers are one file: killed after every event, failing everywhere."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -323,55 +324,54 @@ def test_a_rehearsal_that_fails_is_not_green(tmp_path: Path, monkeypatch: pytest
     assert world.so == [] and not world.journal.state.green
 
 
-# Killed after every event. The child is a process of its own, and dies of SIGKILL.
+# Killed after every event. Each walk is a process of its own, forked from one that has everything loaded.
 
 
-CHILD = """
-import os, signal, sys
-from pathlib import Path
-from deploy.move import journal as journals
-from killick.errors import KillickError
-from tests.unit.test_move_runner import Servers, Toy, World, NAMES
-
-folder, kill, fails = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-append, count = journals._append, 0
-
-def counted(path, data):
-    global count
-    append(path, data)
-    count += 1
-    if count == kill:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-journals._append = counted
-servers = Servers(folder / "servers.json")
-steps = [Toy(name, servers) for name in NAMES]
-if fails:
-    next(s for s in steps if s.name == fails).fails["act"] = KillickError("no")
-found = journals.paths("shop")
-if found:
-    journal = journals.take_up(found[-1])
-    if not journal.state.open:
-        sys.exit(0)
-    journal.write("resumed")
-else:
-    journal = journals.create("shop", "1", digest="d")
-print(World(folder, journal, servers, steps).forward().outcome)
-"""
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
 
 
 def child(folder: Path, kill: int, fails: str) -> int:
-    root = Path(__file__).parents[2]
-    environ = {**os.environ, "XDG_STATE_HOME": str(folder), "PYTHONPATH": str(root)}
-    ran = subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder), str(kill), fails], env=environ, capture_output=True, text=True,
-        cwd=root, timeout=120,
-    )  # fmt: skip
-    assert ran.returncode in (0, -signal.SIGKILL), ran.stderr
-    return ran.returncode
+    """Begins a move, or resumes it, in a process that dies of SIGKILL after event number `kill`; its exit status."""
+    process = _processes.Process(target=walk, args=(folder, kill, fails))
+    process.start()
+    process.join(120)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    status = process.exitcode
+    process.close()
+    return status
 
 
-@pytest.mark.parametrize(("fails", "outcome"), [("", DONE), ("final", ROLLED_BACK), ("names", OPEN)])
+def walk(folder: Path, kill: int, fails: str) -> None:
+    os.environ["XDG_STATE_HOME"] = str(folder)
+    append, count = journals._append, 0
+
+    def counted(path: Path, data: bytes) -> None:
+        nonlocal count
+        append(path, data)
+        count += 1
+        if count == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    journals._append = counted
+    servers = Servers(folder / "servers.json")
+    steps = [Toy(name, servers) for name in NAMES]
+    if fails:
+        next(step for step in steps if step.name == fails).fails["act"] = KillickError("no")
+    found = journals.paths("shop")
+    if found:
+        journal = journals.take_up(found[-1])
+        if not journal.state.open:
+            return
+        journal.write("resumed")
+    else:
+        journal = journals.create("shop", "1", digest="d")
+    World(folder, journal, servers, steps).forward()
+
+
+@pytest.mark.parametrize(
+    ("fails", "outcome"), [("", DONE), ("final", ROLLED_BACK), ("switch", ROLLED_BACK), ("names", OPEN)]
+)
 def test_killed_after_every_event_and_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, outcome: str
 ) -> None:
@@ -388,6 +388,9 @@ def test_killed_after_every_event_and_resumed(
         before = Servers(folder / "servers.json").look()["did"]
         state = _state(folder, monkeypatch)
         child(folder, 0, fails)
+        if kill == len(events):  # nothing was cut off: it is resumed as the whole walk is
+            child(whole, 0, fails)
+            ends = _end(whole, monkeypatch)
         assert _end(folder, monkeypatch)[0] == ends[0], f"killed after event {kill}, {events[kill - 1]}"
         acts = Servers(folder / "servers.json").look()["did"][len(before) :]
         verified = {name for name, step in state.steps.items() if step.done}
