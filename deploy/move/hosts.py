@@ -6,7 +6,10 @@ of ours and dies with us. Host keys are never taken on trust: an unknown one is 
 Facts (OpenSSH): words after the host are joined with blanks and read by the remote shell, so they are quoted here, for
 a shell of POSIX. A command over a shared session waits as long as the session hangs: ServerAliveInterval and
 ServerAliveCountMax end it after 6 seconds of silence. What the remote end reads from us just ends when the connection
-is cut: whoever needs it whole has to know its length. A command that was given up may still run there.
+is cut: whoever needs it whole has to know its length. A command that was given up may still run there. A command whose
+session is lost, or that it refuses (sshd's MaxSessions, 10 at once), would begin a connection of its own, and there run
+a second time: it is given no way to (ProxyCommand). What ssh says when it dies of a lost connection is of level INFO,
+and the session says it, not the command.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ _SECONDS = 60.0
 _CONNECT = 10  # seconds until a host that says nothing is given up
 _OPENING = 30.0  # the same with keys and rights asked for
 _PAUSE = 0.02
+_ENDING = 1.0  # seconds that a lost session gets to say why
 _ABSENT = 44  # our scripts' own word for a file that is not there
 _SSH_FAILED = 255
 
@@ -52,8 +56,8 @@ _OPTIONS = (
     "RequestTTY=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
-    "LogLevel=ERROR",
 )
+_SHARED = ("-o", "LogLevel=ERROR", "-o", "ControlMaster=no", "-o", "ProxyCommand=false")
 
 _READ = f'[ -e "$1" ] || exit {_ABSENT}; exec cat -- "$1"'
 _WRITE = """
@@ -161,7 +165,7 @@ class Ssh(_Host):
 
     def command(self, argv: Sequence[str]) -> Command:
         self._open()
-        return self._ssh("-S", self._socket, "-o", "ControlMaster=no", words=(shlex.join(argv),))
+        return self._ssh("-S", self._socket, *_SHARED, words=(shlex.join(argv),))
 
     def close(self) -> None:
         """Ends the session, and what runs over it. The next command opens another."""
@@ -185,11 +189,11 @@ class Ssh(_Host):
             if self._session is not None and self._session.running():
                 return
             self._held.close()
-            self._held = ExitStack()
+            self._held, self._session = ExitStack(), None
             folder = tempfile.mkdtemp(prefix="killick-")  # 0700
             self._held.callback(shutil.rmtree, folder, ignore_errors=True)
             self._socket = f"{folder}/ssh"
-            begin = self._ssh("-S", self._socket, "-o", "ControlMaster=yes", "-N")
+            begin = self._ssh("-S", self._socket, "-o", "LogLevel=INFO", "-o", "ControlMaster=yes", "-N")
             session = _starter.submit(self._held.enter_context, start(begin)).result()
             end = time.monotonic() + _OPENING
             while not Path(self._socket).exists():
@@ -203,8 +207,17 @@ class Ssh(_Host):
 
     def _failed(self, program: str, status: int, stderr: str) -> KillickError:
         if status == _SSH_FAILED:
-            return self._unreachable(stderr)
+            return self._unreachable(self._last_words() or stderr)
         return failure(f"{program} on {self.name}", status, stderr)
+
+    def _last_words(self) -> str:
+        """Of the session when it is lost, "" while it lives. It ends just after the command that tells of it."""
+        with self._lock:
+            if self._session is None:
+                return ""
+            with suppress(CommandFailed, TimeoutError):
+                self._session.wait(_ENDING)
+            return "" if self._session.running() else self._session.stderr
 
     def _unreachable(self, stderr: str) -> Unreachable:
         said = [line.strip() for line in stderr.splitlines() if line.strip()]

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from deploy.move import hosts
 from deploy.move.hosts import Host, Local, Ssh
 from killick.errors import CommandFailed, NotFound, SettingsError, Unreachable
-from killick.process import write_to
+from killick.process import run, write_to
 from tests.lab.sshd import Sshd
 
 WORDS = ("a b", "it's", 'say "x"', "$HOME", "a\nb", "", "*", "\\", "--", "ü", "`id`", "!x")
@@ -153,9 +152,10 @@ def test_a_key_that_is_not_taken(sshd: Sshd, there: Ssh) -> None:
         (sshd.folder / "authorized").write_bytes(kept)
 
 
-def test_a_connection_that_is_cut_in_the_middle(sshd: Sshd, there: Ssh) -> None:
-    with pytest.raises(Unreachable, match="there"):
-        _meanwhile(lambda: there.run(["sleep", "60"]), lambda: sshd.signal(signal.SIGKILL), sshd)
+def test_a_connection_that_is_cut_in_the_middle(sshd: Sshd, there: Ssh, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    with pytest.raises(Unreachable, match=r"there is not reached by ssh: Connection to .* closed by remote host"):
+        _meanwhile(lambda: there.shell(': >"$1"; exec sleep 60', str(runs)), runs, lambda: sshd.signal(signal.SIGKILL))
     assert there.run(["echo", "again"]) == "again\n"
 
 
@@ -185,20 +185,53 @@ def test_a_host_that_falls_silent_is_given_up(sshd: Sshd, there: Ssh) -> None:
     there.run(["true"])
     sshd.signal(signal.SIGSTOP)
     try:
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match="not responding"):
             there.run(["true"], timeout=60)
     finally:
         sshd.signal(signal.SIGCONT)
 
 
+def test_a_command_never_begins_a_connection_of_its_own(sshd: Sshd, there: Ssh) -> None:
+    """ssh's own way when the session is lost: what ran there already would run again."""
+    before = _connections(sshd)
+    command = there.command(["echo", "again"])
+    assert there._session is not None
+    there._session.stop()
+    with pytest.raises(CommandFailed) as error:
+        run(command)
+    assert error.value.status == 255
+    assert _connections(sshd) == before + 1
+
+
+def test_a_connection_that_is_lost_while_it_is_opened(sshd: Sshd, there: Ssh) -> None:
+    """What ssh says then is of level INFO."""
+    stop = threading.Event()
+
+    def cut() -> None:
+        while not stop.wait(0.01):
+            sshd.signal(signal.SIGKILL)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        with pytest.raises(Unreachable) as error:
+            there.run(["sleep", "10"])
+    finally:
+        stop.set()
+        thread.join()
+    assert "it said nothing" not in str(error.value)
+
+
 def test_a_pipe_out_of_a_host_that_is_cut_is_no_end_of_it(sshd: Sshd, there: Ssh, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+
     def pipe() -> None:
-        send = there.command(["sh", "-c", "while :; do echo x; sleep 0.1; done"])
+        send = there.command(["sh", "-c", ': >"$0"; for i in $(seq 300); do echo x; sleep 0.1; done', str(runs)])
         with (tmp_path / "got").open("wb") as file, write_to(send, stdout=file):
             pass
 
     with pytest.raises(CommandFailed):
-        _meanwhile(pipe, lambda: sshd.signal(signal.SIGKILL), sshd)
+        _meanwhile(pipe, runs, lambda: sshd.signal(signal.SIGKILL))
 
 
 def test_a_port_where_nobody_listens(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,17 +274,15 @@ def _connections(sshd: Sshd) -> int:
     return sshd.log.read_text(errors="replace").count("Accepted publickey")
 
 
-def _meanwhile(work: Callable[[], Any], then: Callable[[], None], sshd: Sshd) -> None:
-    """`then` is done once something runs over a session, in another thread."""
+def _meanwhile(work: Callable[[], Any], runs: Path, then: Callable[[], None]) -> None:
+    """`then` is done, in another thread, once `work` made the file `runs` on the other side."""
     stop = threading.Event()
 
     def wait() -> None:
-        while not stop.is_set():
-            told = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
-            if any(each.startswith(("sleep 60", "sh -c while")) for each in told.splitlines()):
+        while not stop.wait(0.02):
+            if runs.exists():
                 then()
                 return
-            time.sleep(0.05)
 
     thread = threading.Thread(target=wait)
     thread.start()

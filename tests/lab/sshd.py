@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import debian
@@ -75,7 +76,8 @@ class Sshd(Server):
 
     def signal(self, number: signal.Signals) -> None:
         for pid in self.sessions():
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it ended since it was seen
+                os.kill(pid, number)
 
 
 def _below(pid: int) -> list[int]:
