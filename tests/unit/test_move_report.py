@@ -1,5 +1,6 @@
 """What a journal tells afterwards, what a rehearsal foretells, and what is drawn meanwhile. Pure parts only."""
 
+import io
 import json
 import re
 from pathlib import Path
@@ -14,10 +15,11 @@ from deploy.move import plan, report, screen
 from deploy.move.cli import move
 from deploy.move.journal import Journal
 from deploy.move.plan import Plan, Prediction
+from deploy.move.spec import load
 from deploy.move.state import read
 from killick.cli import told
 from killick.errors import Refused
-from tests.unit.test_move_spec import EXAMPLE, load
+from tests.unit.test_move_spec import EXAMPLE
 
 AT = 1_764_370_800.0  # 2025-11-28T23:00:00Z
 
@@ -114,7 +116,7 @@ def test_a_report_of_every_moment_can_be_written() -> None:
 
 def test_the_screen_has_the_clock_and_what_works() -> None:
     def drawn(events: list[Any], now: float) -> str:
-        console = Console(width=120, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+        console = Console(width=120, record=True, file=io.StringIO())
         console.print(screen.table(read(events), ["read-only", "switch"], AT + now))
         return console.export_text()
 
