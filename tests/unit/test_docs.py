@@ -134,9 +134,9 @@ PLACES = (
 
 @each_page
 def test_no_path_outside_the_project(page: str) -> None:
-    unread = re.sub(r"^```nginx.*?^```$", "", WRITTEN[page], flags=re.MULTILINE | re.DOTALL)
+    unread = re.sub(r"^```(?:nginx|haproxy).*?^```$", "", WRITTEN[page], flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"\w[\w+.-]*://[^\s`)\"]*|arn:aws:\S*", "", unread)
-    for path in re.findall(r"(?<![\w.>)…*`}/-])`?(/[\w.-][\w./-]*)", text):
+    for path in re.findall(r"(?<![\w.>)…*`}~/-])`?(/[\w.-][\w./-]*)", text):
         assert any(path == place or path.startswith(f"{place}/") for place in PLACES if place != "/"), path
     assert "../" not in text
 
