@@ -101,7 +101,7 @@ class Cloudflare:
         if (method, place) == ("GET", "/user/tokens/verify"):
             return passed({"id": "t" * 32, "status": self.status})
         if (method, place) == ("GET", "/zones"):
-            return _listed([self.zone] if query.get("name", ZONE) == ZONE else [], query)
+            return _listed([self.zone] if query.get("name", self.zone["name"]) == self.zone["name"] else [], query)
         own = f"/zones/{self.zone['id']}"
         if (method, place) == ("GET", f"{own}/dns_records"):
             return _listed(list(self.records.values()), query)

@@ -40,7 +40,7 @@ def in_the_way(move: Move) -> Iterator[str]:
 
     try:
         yield from of(move).in_the_way(move)
-    except KillickError as error:
+    except (KillickError, TimeoutError) as error:
         yield str(error)
 
 

@@ -1,11 +1,13 @@
-"""The move is closed; what is still to be looked at is said."""
+"""The move is closed: its dump goes from both servers, and what is still to be looked at is said."""
 
 from __future__ import annotations
 
 import json
 
 from deploy.frozen import mark
+from deploy.move.handover import Handover
 from deploy.move.step import Move
+from deploy.move.volumes import image
 from killick.errors import KillickError
 from killick.watch import Watch
 
@@ -14,12 +16,17 @@ class Soak:
     name = "soak"
 
     def says(self, move: Move) -> str:
-        return f"the mark on {move.old.host.name} stays; the first scheduled backup on {move.new.host.name} is awaited"
+        return (
+            f"the dump goes from both servers, the mark on {move.old.host.name} stays; the first scheduled backup on "
+            f"{move.new.host.name} is awaited"
+        )
 
     def probe(self, move: Move) -> bool:
         return bool(move.journal.kept(self.name, "said"))
 
     def act(self, move: Move, watch: Watch) -> None:
+        for site in (move.old, move.new):
+            Handover(site, move.id).remove(image(site))
         found = _backups(move)
         first = f"the newest backups that the new server lists: {', '.join(found)}" if found else "it lists none yet"
         told = [

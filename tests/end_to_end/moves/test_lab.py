@@ -1,18 +1,8 @@
 """The two-server lab itself, by a move that is a plain script: lost writes are seen, and none is lost with care."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.kit import wait_for
 from tests.lab.two import Lab, scripted
 from tests.lab.two.load import Compared, Load, compare
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab() as made:
-        yield made
 
 
 def moved(lab: Lab, *, careful: bool) -> tuple[Load, Compared]:
