@@ -5,6 +5,9 @@ from __future__ import annotations
 from deploy.move.hosts import Host
 from killick.errors import KillickError
 
+SBIN = 'PATH="$PATH:/usr/sbin:/sbin"'
+"""Debian keeps servers where the PATH of an ordinary user does not lead."""
+
 
 def replace(host: Host, path: str, text: str) -> None:
     """Whole or not at all; its mode and owner stay. Raises CommandFailed, Unreachable."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploy.move.ask import until
-from deploy.move.files import replace, writable
+from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
 from deploy.move.spec import Proxy
 from killick.errors import CommandFailed, KillickError, NotFound
@@ -229,7 +229,7 @@ class Edge:
 
     def _check(self, path: str) -> None:
         try:
-            self.host.run(["haproxy", "-c", "-q", "-f", path])
+            self.host.shell(f'{SBIN}; {self.proxy.test} "$1"', path)
         except CommandFailed as error:
             raise KillickError(f"{self.name} would not start with {path}: {error.stderr}", "mend it first") from None
 
@@ -242,7 +242,7 @@ class Edge:
 
     def _reload(self) -> None:
         before = self._pid()
-        self.host.shell(self.proxy.reload)
+        self.host.shell(f"{SBIN}; {self.proxy.reload}")
         if not until(lambda: self._pid() not in ("", before), _RELOADING):
             raise KillickError(
                 f"{self.name} did not reload within {_RELOADING:.0f} s",

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploy.move import spec
-from deploy.move.files import replace, writable
+from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
 from killick.errors import CommandFailed, KillickError, NotFound, Refused
 
@@ -106,14 +106,14 @@ class Forwarder:
         replace(self.host, path, text)
         try:
             self._test()
-            self.host.shell(self.files.reload)
+            self.host.shell(f"{SBIN}; {self.files.reload}")
         except (KillickError, TimeoutError):
             replace(self.host, path, before)
             raise
 
     def _test(self) -> None:
         try:
-            self.host.run(["nginx", "-t", "-q"])
+            self.host.shell(f"{SBIN}; {self.files.test}")
         except CommandFailed as error:
             raise KillickError(
                 f"{self.name} refuses its configuration: {error.stderr}", "it serves as before"

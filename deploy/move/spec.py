@@ -37,7 +37,8 @@ class Server:
 class Proxy:
     """HAProxy before both servers. `host` as a Server's; `socket` a path there, `config` the file that it starts with.
 
-    `map` says which backends are read-only, by the backend's name: "shop 1". `reload` is a command on `host`.
+    `map` says which backends are read-only, by the backend's name: "shop 1". `reload` is a command on `host`, and so is
+    `test`, which gets a configuration's path as its last word.
     """
 
     host: str
@@ -48,15 +49,18 @@ class Proxy:
     new: str
     map: str
     reload: str
+    test: str
 
 
 @dataclass(frozen=True)
 class Forwarder:
-    """nginx on the old server: two files that it includes, which nothing else writes. `reload` is a command there."""
+    """nginx on the old server: two files that it includes, which nothing else writes. `reload` and `test` are commands
+    there."""
 
     read_only: str
     upstream: str
     reload: str
+    test: str
 
 
 @dataclass(frozen=True)
@@ -259,6 +263,7 @@ def _proxy(table: _Table) -> Proxy:
         new=table.text("new"),
         map=table.text("map", like=_PATH, means=_MEANS_PATH),
         reload=table.text("reload"),
+        test=table.text("test", "haproxy -c -q -f"),
     )
 
 
@@ -267,6 +272,7 @@ def _forwarder(table: _Table) -> Forwarder:
         table.text("read_only", like=_PATH, means=_MEANS_PATH),
         table.text("upstream", like=_PATH, means=_MEANS_PATH),
         table.text("reload"),
+        table.text("test", "nginx -t -q"),
     )
 
 

@@ -66,7 +66,7 @@ class Forwarding(Server):
 
     @property
     def files(self) -> Forwarder:
-        return Forwarder(str(self.read_only), str(self.upstream), f"{self.bin}/nginx -s reload")
+        return Forwarder(str(self.read_only), str(self.upstream), f"{self.bin}/nginx -s reload", "nginx -t -q")
 
     def _words(self) -> list[str | Path]:
         return [self.unpacked / "usr/sbin/nginx", "-e", "stderr", "-p", self.folder, "-c", self.configuration]

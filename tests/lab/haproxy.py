@@ -72,6 +72,7 @@ class Haproxy(Server):
             new="new",
             map=str(self.map),
             reload=f"kill -USR2 {self.process.pid}",
+            test="haproxy -c -q -f",
         )
 
     def argv(self) -> Sequence[str | Path]:

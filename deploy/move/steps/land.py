@@ -1,4 +1,4 @@
-"""What was dumped is on new, the same by every count and checksum, and archived in the project's store meanwhile."""
+"""What was dumped is on new, the same by every count and checksum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Land:
     name = "land"
 
     def says(self, move: Move) -> str:
-        return f"copy, restore and compare on {move.new.host.name}; carry what changed in folders; archive meanwhile"
+        return f"copy, restore and compare on {move.new.host.name}; carry what changed in folders"
 
     def probe(self, move: Move) -> bool:
         """The rows are not compared again: the app may have migrated them since."""
@@ -32,15 +32,14 @@ class Land:
         if not move.journal.kept(self.name, "copied"):
             carry.copy(move)
             move.journal.keep(self.name, "copied", carry.timed(began))
-        with ThreadPoolExecutor(2) as beside:
-            others = [beside.submit(work, move) for work in (_archive, _folders)]
+        with ThreadPoolExecutor(1) as beside:
+            carried = beside.submit(_folders, move)
             if any(move.journal.kept(self.name, f"{held.source}.began") for held in of(move)):
                 databases.empty(move)  # an attempt that was interrupted: nothing but ours can be there
                 databases.come_up(move)
             for held in of(move):
                 _land(move, held)
-            for other in others:
-                other.result()
+            carried.result()
         move.journal.keep(self.name, "done", True)
 
     def verify(self, move: Move) -> str:
@@ -50,7 +49,7 @@ class Land:
             now = move.journal.kept(self.name, f"{held.source}.after")
             told.append(f"{held.source}: {now['rows']:,} rows in {now['tables']} tables")
         told += [f"{held.source}: the same by every hash" for held in folders(move)]
-        return f"{'; '.join(told)}: the same on both, and archived"
+        return f"{'; '.join(told)}: the same on both"
 
     def undo(self, move: Move) -> None:
         """Emptied, so that another move finds what this one found. Folders stay: nothing reads them there."""
@@ -80,15 +79,6 @@ def compared(move: Move, held: Held) -> tuple[Figures, Figures]:
 def _folders(move: Move) -> None:
     for held in folders(move):
         move.journal.keep("land", f"{held.source}.figures", volumes.bring(move, held).to_json())
-
-
-def _archive(move: Move) -> None:
-    for held in of(move):
-        if move.journal.kept("land", f"{held.source}.archive"):
-            continue
-        id = carry.archive(move, held, carry.fenced(move, held))
-        carry.archived(move, held, id, dumped(move, held.source))
-        move.journal.keep("land", f"{held.source}.archive", id)
 
 
 STEP = Land()

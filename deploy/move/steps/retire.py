@@ -1,13 +1,17 @@
-"""Old is stopped and stays so, its volumes kept; nothing was written there after the dump."""
+"""Nothing was written on old after the dump; it is archived as it was, stopped and stays so, its volumes kept.
+
+The archive is made here, behind the fence and after the switch: nobody waits for a codec and an upload.
+"""
 
 from __future__ import annotations
 
 import json
 
+from deploy.move import carry
 from deploy.move.site import LONG
 from deploy.move.sources import databases
 from deploy.move.step import Move
-from deploy.move.steps.final import unmoved
+from deploy.move.steps.final import dumped, unmoved
 from killick.errors import KillickError
 from killick.watch import Watch
 
@@ -18,7 +22,7 @@ class Retire:
     name = "retire"
 
     def says(self, move: Move) -> str:
-        return f"see that nothing was written late on {move.old.host.name}; stop it, for good; back up the new one"
+        return f"see that nothing was written late on {move.old.host.name}, archive and stop it, for good; back up new"
 
     def probe(self, move: Move) -> bool:
         return (
@@ -38,6 +42,7 @@ class Retire:
                     "the new server serves, and keeps all that it acknowledged; look at old before it is stopped",
                 )
             move.journal.keep(self.name, "late", "none")
+        _archive(move)
         if policies:
             move.old.host.run(["docker", "update", "--restart=no", *policies])
             move.old.compose("stop", timeout=_STOP)
@@ -51,7 +56,7 @@ class Retire:
         if awake := _awake(move):
             raise KillickError(f"{', '.join(awake)} on {move.old.host.name} would come back", "killick move resume")
         return (
-            "late writes: 0; everything is stopped, and no restart of the server brings it back; the volumes are kept"
+            "late writes: 0; what was is archived; everything is stopped, and no restart of the server brings it back; the volumes are kept"
         )
 
     def undo(self, move: Move) -> None:
@@ -61,6 +66,15 @@ class Retire:
                 move.old.host.run(["docker", "update", f"--restart={policy or 'no'}", name])
         if isinstance(running, list) and running:
             move.old.compose("start", *map(str, running), timeout=_STOP)
+
+
+def _archive(move: Move) -> None:
+    """In the project's own store, the same as the final dump."""
+    for held in databases(move):
+        if not move.journal.kept("retire", f"{held.source}.archive"):
+            id = carry.archive(move, held, carry.fenced(move, held))
+            carry.archived(move, held, id, dumped(move, held.source))
+            move.journal.keep("retire", f"{held.source}.archive", id)
 
 
 def _awake(move: Move) -> list[str]:
