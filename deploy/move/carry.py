@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.move.handover import Handover
+from deploy.move.hosts import between
 from deploy.move.site import LONG, Site
 from deploy.move.sources import Held, databases
 from deploy.move.step import Move
@@ -86,7 +87,7 @@ def copy(move: Move) -> None:
     Handover(move.new, move.id).make()
     old = move.old.command(*_run(move, move.old, "sh", {}), "-euc", _TAR)
     new = move.new.command(*_run(move, move.new, "sh", {}), "-euc", _UNTAR)
-    with write_to(old, new):
+    with between(move.old.host, move.new.host), write_to(old, new):
         pass
 
 

@@ -22,9 +22,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -239,6 +239,21 @@ _CURES = (
     ),
     ("Permission denied (", "its user takes no key of ours: see `ssh-add -l`, and authorized_keys there"),
 )
+
+
+@contextmanager
+def between(one: Host, other: Host) -> Iterator[None]:
+    """Around a pipe from host to host: raises Unreachable where ssh ended it, instead of CommandFailed."""
+    try:
+        yield
+    except CommandFailed as error:
+        if error.status != _SSH_FAILED:
+            raise
+        said = error.stderr.strip().splitlines()
+        raise Unreachable(
+            f"what went from {one.name} to {other.name} was cut{f': {said[-1]}' if said else ''}",
+            "are both reached by ssh from here, all the time?",
+        ) from None
 
 
 def connect(url: str) -> Host:

@@ -19,6 +19,7 @@ from typing import Any
 
 from deploy.move import carry
 from deploy.move.carry import Figures
+from deploy.move.hosts import between
 from deploy.move.site import LONG, Site
 from deploy.move.sources import Held, folders
 from deploy.move.step import Move
@@ -112,7 +113,7 @@ def _send(move: Move, held: Held, paths: Iterable[str], *, in_use: bool = False)
     take = "cat >/list; " + _SEND.replace("exec ", "" if in_use else "exec ") + lenient
     send = move.old.host.command(_container(move.old, held, take, write=False))
     receive = move.new.host.command(_container(move.new, held, _TAKE))
-    with write_to(send, receive) as sink:
+    with between(move.old.host, move.new.host), write_to(send, receive) as sink:
         sink.write(listed)
 
 

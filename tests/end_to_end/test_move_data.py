@@ -4,6 +4,7 @@ One site for the module: each test leaves it as it found it, but the last, which
 """
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -25,8 +26,8 @@ from deploy.move.spec import Check, Jobs, Names, Server, Spec
 from deploy.move.step import Move
 from deploy.move.steps import step
 from killick.errors import KillickError, Refused
-from killick.watch import Watch
-from tests.lab import Missing, docker
+from killick.watch import unwatched
+from tests.lab import Missing, cache, docker, mongosh
 
 HERE = Path(__file__).parent / "moved"
 MONGO = "mongosh --quiet --norc -u root -p root --eval"
@@ -36,6 +37,9 @@ class Lab:
     def __init__(self, folder: Path, image: str) -> None:
         self.folder, self.image = folder, image
         self.mark = uuid4().hex[:8]
+        shell = folder / "mongosh"  # the real one: a stand-in's knows no JavaScript
+        shell.write_text(f'#!/bin/sh\nexec {mongosh.programs()}/mongosh "$@"\n')
+        shell.chmod(0o755)
         self.old, self.new = (self._site(where) for where in ("old", "new"))
 
     def _site(self, where: str) -> Site:
@@ -45,7 +49,7 @@ class Lab:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         (folder / ".env").write_text(
-            f"COMPOSE_PROJECT_NAME={project}\nWHERE={where}\nPORT={port}\nSIDECAR={self.image}\n"
+            f"COMPOSE_PROJECT_NAME={project}\nWHERE={where}\nPORT={port}\nSIDECAR={self.image}\nCACHE={cache.root()}\n"
         )
         server = Server("local", f"127.0.0.1:{port}", str(folder), project, ("docker-compose.yml",))
         return Site(connect("local"), server, "sidecar")
@@ -88,13 +92,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     docker.engine()
     if docker.docker("compose", "version", check=False).returncode:
         raise Missing("no docker compose here: script/docker-engine installs it")
-    docker.base_images()
     # by its id: the name belongs to whoever built last
-    build = ("build", "--quiet", "--file", "images/Dockerfile", "--target", "sidecar", ".")
+    built = docker.docker("image", "inspect", "--format={{.Id}}", docker.image("sidecar")).stdout.strip()
     folder = tmp_path_factory.mktemp("moved")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_CONFIG", os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker"))  # its plugins
         patch.setenv("HOME", str(folder))
-        made = Lab(folder, docker.docker(*build).stdout.strip())
+        made = Lab(folder, built)
         try:
             made.old.compose("up", "-d", "--wait", timeout=120)
             docker_wait(lambda: _up(made))
@@ -132,7 +136,7 @@ def _up(made: Lab) -> bool:
 def fenced(lab: Lab) -> Iterator[Move]:
     move, fence = lab.move(), step("fence")
     try:
-        fence.act(move, Watch())
+        fence.act(move, unwatched)
         yield move
     finally:
         fence.undo(move)
@@ -275,7 +279,7 @@ def test_a_fence_that_was_interrupted_is_lifted_or_put_up_again(
 def test_a_write_behind_the_fence_is_seen(lab: Lab) -> None:
     with fenced(lab) as move:
         final = step("final")
-        final.act(move, Watch())
+        final.act(move, unwatched)
         assert final.probe(move)
         final.verify(move)
         lab.sql("UPDATE orders SET note = 'late' WHERE id = (SELECT min(id) FROM orders)")
@@ -283,7 +287,7 @@ def test_a_write_behind_the_fence_is_seen(lab: Lab) -> None:
         with pytest.raises(KillickError, match="not what was dumped"):
             final.verify(move)
         with pytest.raises(KillickError, match="somebody wrote there"):
-            step("retire").act(move, Watch())
+            step("retire").act(move, unwatched)
     lab.writes()
 
 
@@ -329,7 +333,7 @@ def _done(move: Move, name: str) -> None:
     one = step(name)
     assert one.says(move)
     if not one.probe(move):
-        one.act(move, Watch())
+        one.act(move, unwatched)
     assert one.verify(move)
     assert one.probe(move) or name in ("pre_sync",)
 
@@ -340,8 +344,9 @@ def _state(lab: Lab) -> list[str]:
     return [*told, *files, hba(lab)]
 
 
-def _roles(lab: Lab) -> str:
-    return lab.mongo("print(JSON.stringify(db.getSiblingDB('admin').system.users.find({}, {roles: 1}).toArray()))")
+def _roles(lab: Lab) -> list[tuple[str, list[str]]]:
+    told = lab.mongo("print(JSON.stringify(db.getSiblingDB('admin').system.users.find({}, {roles: 1}).toArray()))")
+    return sorted((user["_id"], sorted(map(json.dumps, user["roles"]))) for user in json.loads(told))
 
 
 def _mongo_write(lab: Lab) -> str:

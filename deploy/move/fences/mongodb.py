@@ -38,7 +38,7 @@ const root = {
 const reach = () => connect(`mongodb://127.0.0.1:${port}/admin?directConnection=true`);
 const enter = (who) => { const a = reach(); a.auth(who); return a; };
 const move = { user, pwd: password };
-const tries = (what) => { try { return what(); } catch (e) { return null; } };
+const tries = (what) => { try { const told = what(); return told; } catch (e) { return null; } }; // awaited by its name
 const may = (who) => tries(() => enter(who));
 const others = (a) => a.runCommand({ usersInfo: { forAllDBs: true } }).users
   .filter((each) => !(each.user === user && each.db === 'admin'));

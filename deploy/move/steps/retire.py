@@ -56,7 +56,8 @@ class Retire:
         if awake := _awake(move):
             raise KillickError(f"{', '.join(awake)} on {move.old.host.name} would come back", "killick move resume")
         return (
-            "late writes: 0; what was is archived; everything is stopped, and no restart of the server brings it back; the volumes are kept"
+            "late writes: 0; what was is archived; everything is stopped, and no restart of the server brings it back; "
+            "the volumes are kept"
         )
 
     def undo(self, move: Move) -> None:

@@ -40,7 +40,7 @@ def begun(step: str) -> str:
 
 FAULTS = {
     "the way to new is cut while data travels": Fault(
-        begun("land"), lambda lab: lab.on("new", KILL_SESSIONS), "new is not reached by ssh",
+        begun("land"), lambda lab: lab.on("new", KILL_SESSIONS), "was cut",
     ),
     "new is not reached any more": Fault(
         begun("start"),
