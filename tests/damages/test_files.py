@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from killick.engines import Source
+from killick.engines.files import copying
 from killick.manifest import Manifest
 from tests.damages.reports import told, verified
 from tests.damages.stored import STORED, cut, flip
@@ -221,6 +222,32 @@ def test_sound_under_writers(tmp_path: Path, options: Options, rounds: int) -> N
         "changed while being read, and are stored as they were read",
         "were deleted before they were read",
     }
+
+
+def test_a_file_that_changes_between_its_two_names(tmp_path: Path, options: Options) -> None:
+    """Each name is what was read under it; a second name for what the file no longer was would be neither."""
+    root, one = tmp_path / "root", tmp_path / "root/a/one"
+    one.parent.mkdir(parents=True)
+    one.write_text("before")
+    (root / "b").mkdir()
+    os.link(one, root / "b/two")
+    copied = copying.copy
+
+    def copy(file: int, target: str) -> copying.Copied:
+        done = copied(file, target)
+        if target.endswith("a/one"):
+            (root / "b/two").write_text("after, and longer")
+        return done
+
+    backups = Backups(tmp_path / "store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copying, "copy", copy)
+        id = backups.make(source(root), 0)
+    passes(verified(backups, id, options))
+    contents = backups.manifest(id).contents
+    assert contents
+    assert {name: table.rows for name, table in contents.tables.items()} == {"a/one": 6, "b/two": 17}
+    assert contents.groups["hard links"] == {}
 
 
 @contextmanager

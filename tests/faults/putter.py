@@ -1,6 +1,7 @@
 """A process that puts a file, or gets one; prints its largest memory in MB. For test_store_faults.py."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from killick import stores
 
 def main() -> None:
     url, verb, key, path = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     store = stores.connect(url)
     if verb == "put":
         store.put(key, Path(path))

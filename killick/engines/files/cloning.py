@@ -21,7 +21,7 @@ def clone(name: str, source: str, root: str) -> Notes:
     unread = Unread(name, source)
     made: list[tuple[str, str]] = []
     special: list[str] = []
-    first: dict[tuple[int, int], str] = {}
+    first: dict[tuple[int, ...], str] = {}
     for entry in tree.walk(source, failed=unread.told):
         if not (entry.folder or entry.link or entry.file):
             special.append(escaped(entry.path))
@@ -42,14 +42,14 @@ def clone(name: str, source: str, root: str) -> Notes:
     return (f"{len(special):,} files are sockets, pipes or devices, and are left out: {some(special)}",) * bool(special)
 
 
-def _cloned(source: str, root: str, entry: tree.Entry, first: dict[tuple[int, int], str]) -> None:
+def _cloned(source: str, root: str, entry: tree.Entry, first: dict[tuple[int, ...], str]) -> None:
     from_, to = tree.joined(source, entry.path), tree.joined(root, entry.path)
     if entry.link:
         os.symlink(os.readlink(from_), to)  # noqa: PTH115, PTH211  # names of any bytes
     elif entry.folder and entry.path != ".":
         os.mkdir(to, 0o700)  # noqa: PTH102
     elif entry.file:
-        same = first.get((entry.at.st_dev, entry.at.st_ino)) if entry.at.st_nlink > 1 else None
+        same = first.get(entry.shared)
         if same is not None:
             os.link(same, to, follow_symlinks=False)
             return
@@ -58,5 +58,5 @@ def _cloned(source: str, root: str, entry: tree.Entry, first: dict[tuple[int, in
             copying.cloned(file, to)
         finally:
             os.close(file)
-        if entry.at.st_nlink > 1:
-            first[entry.at.st_dev, entry.at.st_ino] = to
+        if entry.shared:
+            first[entry.shared] = to

@@ -73,7 +73,7 @@ class _Copy:
         self.changed: list[str] = []
         self.special: list[str] = []
         self.done = self.told = 0
-        self._first: dict[tuple[int, int], tuple[str, str]] = {}
+        self._first: dict[tuple[int, ...], tuple[str, str]] = {}
 
     def take(self, entry: tree.Entry) -> None:
         """One entry; one that cannot be read is remembered, and after the first such nothing is copied any more."""
@@ -103,7 +103,7 @@ class _Copy:
 
     def _file(self, entry: tree.Entry, name: str, target: str) -> bool:
         """False where it is no file any more."""
-        first = self._first.get((entry.at.st_dev, entry.at.st_ino)) if entry.at.st_nlink > 1 else None
+        first = self._first.get(entry.shared)
         if first:
             os.link(first[0], target)
             self.tables[name] = self.tables[first[1]]
@@ -124,8 +124,8 @@ class _Copy:
         self.tables[name] = copied.table
         if copied.changed or copied.table.rows != entry.at.st_size:
             self.changed.append(name)
-        if entry.at.st_nlink > 1:
-            self._first[entry.at.st_dev, entry.at.st_ino] = (target, name)
+        if entry.shared:
+            self._first[entry.shared] = (target, name)
         self.done += copied.table.rows
         if self.done - self.told >= _STEP:
             self.told = self.done

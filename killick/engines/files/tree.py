@@ -35,6 +35,18 @@ class Entry:
     def link(self) -> bool:
         return stat.S_ISLNK(self.at.st_mode)
 
+    @property
+    def shared(self) -> tuple[int, ...]:
+        """What the names of one file have in common, () where it has one name.
+
+        Its number alone may be another file's by now, and a file that was written to between two looks is not what was
+        stored under its first name: then each name is stored as it was read.
+        """
+        at = self.at
+        if at.st_nlink < 2:
+            return ()
+        return (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_mode, at.st_uid, at.st_gid)
+
 
 def walk(root: str, exclude: Iterable[str] = (), failed: Failed | None = None) -> Iterator[Entry]:
     """Every entry, a folder before what is in it, sorted by bytes. Links are not followed.
