@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from deploy.move import carry
 from deploy.move.site import LONG, Site
 from deploy.move.sources import Held, databases
@@ -10,6 +12,7 @@ from deploy.move.volumes import image
 from killick.errors import KillickError, Refused
 
 _WELL = 300  # seconds that a database may take to come up
+_FIRST_START = 60.0  # seconds
 _DATA = ("/var/lib/postgresql/data", "/var/lib/postgresql", "/data/db", "/data/configdb")
 
 
@@ -21,6 +24,22 @@ def come_up(move: Move) -> None:
     names = services(move)
     if names:
         move.new.compose("up", "--detach", "--no-deps", "--wait", f"--wait-timeout={_WELL}", *names, timeout=_WELL + 60)
+        for held in databases(move):
+            _answers(move, held)
+
+
+def _answers(move: Move, held: Held) -> None:
+    """One without a health check may be still at its first start. Raises what its last refusal was."""
+    end = time.monotonic() + _FIRST_START
+    while True:
+        try:
+            carry.facts(move, move.new, held)
+        except KillickError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def full(move: Move) -> list[Held]:

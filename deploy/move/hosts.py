@@ -243,17 +243,17 @@ _CURES = (
 
 @contextmanager
 def between(one: Host, other: Host) -> Iterator[None]:
-    """Around a pipe from host to host: raises Unreachable where ssh ended it, instead of CommandFailed."""
+    """Around a pipe of tar from host to host: in place of CommandFailed, Unreachable where ssh ended it, and else a
+    KillickError with the last of tar's own words."""
     try:
         yield
     except CommandFailed as error:
-        if error.status != _SSH_FAILED:
-            raise
-        said = error.stderr.strip().splitlines()
-        raise Unreachable(
-            f"what went from {one.name} to {other.name} was cut{f': {said[-1]}' if said else ''}",
-            "are both reached by ssh from here, all the time?",
-        ) from None
+        lines = [line for line in error.stderr.splitlines() if line.strip() and "Exiting with failure" not in line]
+        said = f": {lines[-1].strip()}" if lines else ""
+        what = f"what went from {one.name} to {other.name}"
+        if error.status == _SSH_FAILED:
+            raise Unreachable(f"{what} was cut{said}", "are both reached by ssh from here, all the time?") from None
+        raise KillickError(f"{what} did not arrive whole{said}", "see to it there; nothing was switched") from None
 
 
 def connect(url: str) -> Host:

@@ -102,11 +102,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         try:
             made.old.compose("up", "-d", "--wait", timeout=120)
             docker_wait(lambda: _up(made))
-            made.mongo(
-                "db.getSiblingDB('events').createUser({user: 'app', pwd: 'app',"
-                " roles: [{role: 'readWrite', db: 'events'}, {role: 'backup', db: 'admin'},"
-                " {role: 'clusterMonitor', db: 'admin'}]})"
-            )
             made.mongo("db.getSiblingDB('events').clicks.insertMany([...Array(500).keys()].map((n) => ({n})))")
             made.sql("CREATE ROLE reader; GRANT SELECT ON orders TO reader")
             made.old.compose("exec", "-T", "app", "sh", "-c", FILES)

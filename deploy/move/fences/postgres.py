@@ -84,9 +84,11 @@ _LIFT = """
 hba=$(q -c 'SHOW hba_file')
 rm -f -- "$hba.new" "$hba.$role.part"
 if [ -e "$hba.$role" ]; then
-  cp -p -- "$hba.$role" "$hba.new"
-  sync -- "$hba.new"
-  mv -f -- "$hba.new" "$hba"
+  if ! cmp -s -- "$hba.$role" "$hba"; then
+    cp -p -- "$hba.$role" "$hba.new"
+    sync -- "$hba.new"
+    mv -f -- "$hba.new" "$hba"
+  fi
   reload
   rm -f -- "$hba.$role"
 fi

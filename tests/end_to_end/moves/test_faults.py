@@ -23,15 +23,16 @@ FAILS_TO_MIGRATE = "\ndb = POOL.getconn()\ndb.cursor().execute('ALTER TABLE nowh
 
 @dataclass(frozen=True)
 class Fault:
-    """`when` is what the journal holds when it comes, "" for before the move; `says` a part of the error.
+    """`when` is what the journal holds when it comes; `says` a part of the error; `mend` what an operator does.
 
-    `mend` is what an operator does where something could not be taken back, None where everything could.
+    `left`: what the fault holds up cannot be taken back before it is mended.
     """
 
     when: str
     come: Callable[[Lab], object]
     says: str
-    mend: Callable[[Lab], object] | None = None
+    mend: Callable[[Lab], object] = id
+    left: bool = False
 
 
 def begun(step: str) -> str:
@@ -47,6 +48,7 @@ FAULTS = {
         lambda lab: lab.on("new", f"pkill -KILL -o -x sshd; {KILL_SESSIONS}"),
         "new is not reached by ssh",
         lambda lab: lab.on("new", "/usr/sbin/sshd -e"),
+        left=True,
     ),
     "the disk of new is full": Fault(
         begun("final"),
@@ -60,7 +62,7 @@ FAULTS = {
     ),
     "HAProxy's socket is gone": Fault(
         begun("start"), lambda lab: lab.on("edge", "rm /run/haproxy/admin.sock"), "HAProxy on edge",
-        lambda lab: lab.on("edge", "kill -USR2 1"),
+        lambda lab: lab.on("edge", "kill -USR2 1"), left=True,
     ),
     "the app never gets well": Fault(
         begun("final"), lambda lab: lab.on("new", f"cat >{SITE}/app.py", stdin=NEVER_WELL), "app",
@@ -88,7 +90,7 @@ def test_before_the_first_write_on_new(runner: Runner, name: str) -> None:
             wait_for(lambda: len(users.ledger.promised) > 20)
             ran = runner.meanwhile(fault.when, lambda: fault.come(lab))
             assert (ran.code, fault.says in ran.err) == (1, True), ran.out + ran.err
-            if fault.mend:
+            if fault.left:
                 wrong = runner.move("status", "shop")
                 assert "killick move rollback" in wrong.out, wrong.out
                 fault.mend(lab)
@@ -97,7 +99,7 @@ def test_before_the_first_write_on_new(runner: Runner, name: str) -> None:
             after = len(users.ledger.promised)
             wait_for(lambda: len(users.ledger.promised) > after + 20)
     finally:
-        lab.on("old", f"chattr -i {HBA}", check=False)
+        lab.on("old", f"chattr -i {HBA}", check=False)  # what was mended already is not there any more
         lab.on("new", "umount /root/.killick", check=False)
     on_old(runner, users.ledger)
     assert runner.report()["outcome"] == "rolled back"
