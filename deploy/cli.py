@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deploy.move.cli import move
 from killick.errors import Aborted, KillickError
 
 if TYPE_CHECKING:  # `killick --help` loads nothing of it
@@ -82,7 +83,7 @@ def deploy(
         _run(work, environment, settings, wait, as_json)
 
 
-verbs = [deploy]
+verbs = [deploy, move]
 
 
 def _explain(work: Deploy, as_json: bool) -> None:

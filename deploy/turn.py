@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy import frozen
 from killick.errors import Busy, KillickError
 
 _PAUSE = 1.0
@@ -19,7 +20,8 @@ _PAUSE = 1.0
 def alone(project: str, wait: float = 0.0) -> Iterator[None]:
     """Holds the project by flock, whichever folder it is deployed from. Ends with the process, however that ends.
 
-    Raises Busy when another deploy goes on longer than `wait` seconds, KillickError where another user began one.
+    Raises Busy when another deploy goes on longer than `wait` seconds, KillickError where another user began one,
+    Refused while the project is moved to another server.
     """
     path = Path(tempfile.gettempdir()) / f"killick-deploy-{project}.lock"
     try:
@@ -28,6 +30,7 @@ def alone(project: str, wait: float = 0.0) -> Iterator[None]:
         raise KillickError(f"{path}: {error.strerror}", "deploy as the user who did it before, or remove it") from None
     try:
         _take(descriptor, project, wait)
+        frozen.refuse(project)
         yield
     finally:
         os.close(descriptor)

@@ -100,4 +100,16 @@ def fetch(id: str, output: str, source: str, at: str) -> None:
     click.echo(bring(session, backup, path, into_folder=into_folder))
 
 
-verbs: list[click.Command] = [list_, show, fetch, *restoring.verbs]
+@click.command(hidden=True)
+@click.argument("source")
+@click.option("--like", default="", metavar="ID", help="Columns and checksums as this backup has them.")
+@click.option("--facts", is_flag=True, help="Read no contents.")
+def look(source: str, like: str, facts: bool) -> None:
+    """What a source is and holds now, as JSON; for `killick move`, not a stable format."""
+    from killick.session import begin
+    from restore.look import look as work
+
+    click.echo(json.dumps(work(begin("project"), source, like, facts_only=facts), ensure_ascii=False))
+
+
+verbs: list[click.Command] = [list_, show, fetch, look, *restoring.verbs]

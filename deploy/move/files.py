@@ -1,0 +1,25 @@
+"""Files of other programs on a host, edited so that a bad one never stays."""
+
+from __future__ import annotations
+
+from deploy.move.hosts import Host
+from killick.errors import KillickError
+
+SBIN = 'PATH="$PATH:/usr/sbin:/sbin"'
+"""Debian keeps servers where the PATH of an ordinary user does not lead."""
+
+
+def replace(host: Host, path: str, text: str) -> None:
+    """Whole or not at all; its mode and owner stay. Raises CommandFailed, Unreachable."""
+    mode = int(host.run(["stat", "-L", "-c", "%a", "--", path]), 8)
+    host.write(path, text.encode(), mode)
+
+
+def writable(host: Host, path: str) -> bool:
+    """Whether it is there and `replace` can do it: the folder has to be writable, since files are renamed."""
+    script = 'path=$(readlink -e -- "$1") && [ -w "$path" ] && [ -w "$(dirname -- "$path")" ]'
+    try:
+        host.shell(script, path)
+    except KillickError:
+        return False
+    return True

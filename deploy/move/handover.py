@@ -1,0 +1,62 @@
+"""The move's folder on a server: the dump that is handed over, and the password that the move made there.
+
+~/.killick/move-<id>-<project>    0700: what lies below is nobody's but ours
+    store/                        0777, since the sidecar writes it as whoever it is in its container
+    password-<source>             of the move's own user, on the old server alone
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from deploy.move.site import Site
+from killick.errors import NotFound
+
+_MAKE = """
+umask 077
+mkdir -p -- "$1"
+chmod 700 -- "$1"
+mkdir -p -- "$1/store/.scratch"
+chmod 777 -- "$1/store" "$1/store/.scratch"
+"""
+
+
+@dataclass(frozen=True)
+class Handover:
+    site: Site
+    id: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.site.home}/.killick/move-{self.id}-{self.site.server.project}"
+
+    def make(self) -> str:
+        """Its path; it may be there already."""
+        path = self.path
+        self.site.host.shell(_MAKE, path)
+        return path
+
+    def password(self, source: str, *, make: bool = False) -> str:
+        """ "" where there is none yet and none is to be made."""
+        file = self.password_file(source)
+        try:
+            return self.site.host.read(file).decode().strip()
+        except NotFound:
+            if not make:
+                return ""
+            self.make()
+            # readable by the sidecar, whoever that is in its container; the folder keeps everybody else out
+            self.site.host.write(file, secrets.token_urlsafe(32).encode(), 0o444)
+            return self.site.host.read(file).decode().strip()
+
+    def password_file(self, source: str) -> str:
+        return f"{self.path}/password-{source}"
+
+    def remove(self, image: str) -> None:
+        """The sidecar's files are its user's: a container removes them."""
+        path = self.path
+        if self.site.host.shell('[ -d "$1" ] && echo there || :', path):
+            words = ["docker", "run", "--rm", "--network=none", "--user=0:0", "--entrypoint=find", "-v", f"{path}:/it"]
+            self.site.host.run([*words, image, "/it", "-mindepth", "1", "-delete"], timeout=600)
+            self.site.host.shell('rmdir -- "$1"', path)

@@ -1,0 +1,349 @@
+"""What a move is about: a TOML file that a person writes, checked as a whole before anything is asked of a server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from killick.errors import SettingsError
+
+T = TypeVar("T")
+PROVIDERS = ("cloudflare", "hand")
+
+
+@dataclass(frozen=True)
+class Server:
+    """`host`: "local", or ssh://USER@NAME[:PORT] for the system's own ssh (its configuration and known_hosts hold).
+
+    `address` is where its web server answers, "10.0.0.11" or "10.0.0.11:8080". `directory` holds the project's files.
+    """
+
+    host: str
+    address: str
+    directory: str
+    project: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """HAProxy before both servers. `host` as a Server's; `socket` a path there, `config` the file that it starts with.
+
+    `map` says which backends are read-only, by the backend's name: "shop 1". `reload` is a command on `host`, and so is
+    `test`, which gets a configuration's path as its last word.
+    """
+
+    host: str
+    socket: str
+    config: str
+    backend: str
+    old: str
+    new: str
+    map: str
+    reload: str
+    test: str
+
+
+@dataclass(frozen=True)
+class Forwarder:
+    """nginx on the old server: two files that it includes, which nothing else writes. `reload` and `test` are commands
+    there."""
+
+    read_only: str
+    upstream: str
+    reload: str
+    test: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """DNS. `provider` is cloudflare or hand. The token is read from the file or the variable named, and never kept."""
+
+    provider: str
+    zone: str = ""
+    token_file: str = ""
+    token_variable: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """`paths` have to answer with a status below 400, asked by the real name. `marker` is a header of the answers that
+    tells the servers apart ("X-Served-By"), "" where there is none. `write` is what the prober writes to, "{id}" in it
+    is another one each time; "" where it may not write: then it asks whether writes are refused."""
+
+    paths: tuple[str, ...]
+    marker: str = ""
+    write: str = ""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Jenkins' own, by name: what has to be disabled, moved to the new node, run once afterwards. Done by hand."""
+
+    freeze: tuple[str, ...] = ()
+    move: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """`sources` maps a source of the sidecar to the compose service that holds it, databases as ("db", "db"), folders
+    as ("uploads", ""). `apps` are the services that write. `purge` is all, names or off. `limit` is the longest that
+    writes may be refused, in seconds; `digest` the SHA-256 of what the file says, whatever its layout."""
+
+    site: str
+    environment: str
+    names: tuple[str, ...]
+    old: Server
+    new: Server
+    sidecar: str
+    apps: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+    proxy: Proxy | None
+    forwarder: Forwarder | None
+    dns: Names
+    purge: str
+    check: Check
+    jobs: Jobs
+    limit: float
+    digest: str
+
+
+def load(path: Path) -> Spec:
+    """Raises SettingsError with everything that is wrong in the file; nothing is asked of anybody."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", "docs/move.md has a whole example") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
+    top = _Table("", document)
+    spec = _spec(top, digest)
+    problems = [*top.problems(), *_together(spec)]
+    if problems:
+        raise SettingsError([f"{path}: {problem}" for problem in problems], "docs/move.md tells each of them")
+    return spec
+
+
+@dataclass
+class _Table:
+    """A table of the file that is read key by key; what was asked for is what may be there."""
+
+    name: str
+    values: Mapping[str, Any]
+    wrong: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    below: list[_Table] = field(default_factory=list)
+
+    def problems(self) -> Iterable[str]:
+        for key in self.values:
+            if key not in self.asked:
+                near = get_close_matches(key, self.asked, 1)
+                yield f"{self._of(key)} is unknown" + (f": did you mean {near[0]}?" if near else "")
+        yield from self.wrong
+        for table in self.below:
+            yield from table.problems()
+
+    def text(
+        self, key: str, default: str | None = None, *, like: str = "", means: str = "", quoted: bool = True
+    ) -> str:
+        """`like` is a pattern that it has to fit; `means` tells a person what that is. `quoted` is off where somebody
+        may have written a secret by mistake."""
+        value: str = self._value(key, str, "a text", default, "")
+        if value != (default or "") and like and not re.fullmatch(like, value):
+            self.wrong.append(f"{self._of(key)}{f' = {value!r}' if quoted else ''} is not {means}")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """Seconds, above 0."""
+        value = self._value(key, (int, float), "a number of seconds", default, default)
+        if not value > 0:
+            self.wrong.append(f"{self._of(key)} = {value} has to be above 0")
+        return float(value)
+
+    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        value = self._value(key, list, "a list of texts", default, ())
+        if not all(isinstance(each, str) and each for each in value):
+            self.wrong.append(f"{self._of(key)} has to be a list of texts")
+            return ()
+        if default is None and key in self.values and not value:
+            self.wrong.append(f"{self._of(key)} is empty")
+        return tuple(value)
+
+    def table(self, key: str, *, needed: bool) -> _Table:
+        """Empty where it is left out; whoever may leave it out looks for it in `values` first."""
+        found = _Table(self._of(key), self._value(key, dict, "a table", None if needed else {}, {}))
+        if key in self.values or needed:
+            self.below.append(found)
+        return found
+
+    def _value(self, key: str, kind: type | tuple[type, ...], means: str, default: Any, instead: Any) -> Any:
+        self.asked.append(key)
+        if key not in self.values:
+            if default is None and not (self.name and not self.values):  # a table that lacks as a whole is told once
+                self.wrong.append(f"{self._of(key)} is missing: {means}")
+            return instead if default is None else default
+        value = self.values[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.wrong.append(f"{self._of(key)} has to be {means}, and is {_KINDS.get(type(value), 'a date')}")
+            return instead
+        return value
+
+    def _of(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name else key
+
+
+_KINDS: Mapping[type, str] = {
+    str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "a table",
+}  # fmt: skip
+_HOST = r"local|ssh://(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?/?"
+_ADDRESS = r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
+_NAME = r"(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+_WORD = r"[a-z0-9][a-z0-9_-]*"
+_PATH = r"/.*"
+_MEANS_PATH = "a path that begins with /"
+
+
+def _spec(top: _Table, digest: str) -> Spec:
+    return Spec(
+        site=top.text("site", like=r"[A-Za-z0-9][A-Za-z0-9._-]*", means="a name of letters, digits, . _ and -"),
+        environment=top.text("environment", like=_WORD, means="an environment, such as prod: it names dc.prod.yml"),
+        names=top.texts("names"),
+        old=_server(top.table("old", needed=True)),
+        new=_server(top.table("new", needed=True)),
+        sidecar=top.text("sidecar", "sidecar"),
+        apps=top.texts("apps"),
+        sources=_sources(top.table("sources", needed=True)),
+        proxy=_one(top, "proxy", _proxy),
+        forwarder=_one(top, "forwarder", _forwarder),
+        dns=_dns(top.table("dns", needed=True)),
+        purge=top.text("purge", "off", like="all|names|off", means="all, names or off"),
+        check=_check(top.table("check", needed=True)),
+        jobs=_jobs(top.table("jobs", needed=False)),
+        limit=top.number("limit", 300.0),
+        digest=digest,
+    )
+
+
+def _server(table: _Table) -> Server:
+    return Server(
+        host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
+        address=table.text("address", like=_ADDRESS, means="an address: 10.0.0.11, or 10.0.0.11:8080"),
+        directory=table.text("directory", like=_PATH, means=_MEANS_PATH),
+        project=table.text(
+            "project", like=_WORD, means="a project's name: compose would take the folder's, and start empty volumes"
+        ),
+        files=table.texts("files"),
+    )
+
+
+def _sources(table: _Table) -> tuple[tuple[str, str], ...]:
+    found = tuple((name, table.text(name, "")) for name in table.values)
+    if table.values and not any(service for _, service in found):
+        table.wrong.append('sources has no database: write db = "SERVICE", its service in compose')
+    return found
+
+
+def _proxy(table: _Table) -> Proxy:
+    return Proxy(
+        host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
+        socket=table.text("socket", like=_PATH, means=_MEANS_PATH),
+        config=table.text("config", like=_PATH, means=_MEANS_PATH),
+        backend=table.text("backend"),
+        old=table.text("old"),
+        new=table.text("new"),
+        map=table.text("map", like=_PATH, means=_MEANS_PATH),
+        reload=table.text("reload"),
+        test=table.text("test", "haproxy -c -q -f"),
+    )
+
+
+def _forwarder(table: _Table) -> Forwarder:
+    return Forwarder(
+        table.text("read_only", like=_PATH, means=_MEANS_PATH),
+        table.text("upstream", like=_PATH, means=_MEANS_PATH),
+        table.text("reload"),
+        table.text("test", "nginx -t -q"),
+    )
+
+
+def _dns(table: _Table) -> Names:
+    found = Names(
+        provider=table.text("provider", like="|".join(PROVIDERS), means=f"one of {', '.join(PROVIDERS)}"),
+        zone=table.text("zone", "", like=_NAME, means="a zone, such as example.com"),
+        token_file=table.text("token_file", "", like=_PATH, means=_MEANS_PATH, quoted=False),
+        token_variable=table.text(
+            "token_variable", "", like=r"[A-Z][A-Z0-9_]*", means="a variable's name", quoted=False
+        ),
+    )
+    if found.provider == "cloudflare":
+        if not found.zone:
+            table.wrong.append("dns.zone is missing: the zone that holds the names")
+        if bool(found.token_file) == bool(found.token_variable):
+            table.wrong.append("dns wants one of token_file and token_variable: where the token is read, never itself")
+    return found
+
+
+def _check(table: _Table) -> Check:
+    found = Check(
+        table.texts("paths"),
+        table.text("marker", "", like=r"[A-Za-z0-9-]+", means="a header's name"),
+        table.text("write", "", like=_PATH, means=_MEANS_PATH),
+    )
+    table.wrong += [f"check.paths: {path!r} is no path: it begins with /" for path in found.paths if path[:1] != "/"]
+    return found
+
+
+def _jobs(table: _Table) -> Jobs:
+    return Jobs(table.texts("freeze", ()), table.texts("move", ()), table.texts("run", ()))
+
+
+def _one(top: _Table, key: str, make: Callable[[_Table], T]) -> T | None:
+    table = top.table(key, needed=False)
+    return make(table) if key in top.values else None
+
+
+def _together(spec: Spec) -> Iterable[str]:
+    """What is right alone and wrong together."""
+    old, new = spec.old, spec.new
+    if old.host and _where(old.host) == _where(new.host) and _folder(old) == _folder(new):
+        yield "old and new are the same: one host and one directory"
+    elif old.address and old.address.removesuffix(":80") == new.address.removesuffix(":80"):
+        yield f"old and new answer at the same address, {old.address}"
+    elif old.host and _where(old.host) == _where(new.host) and old.project and old.project == new.project:
+        yield f"old and new are on one host with one project name, {old.project}: they would share their volumes"
+    yield from (f"names: {name!r} is no name of a site" for name in spec.names if not re.fullmatch(_NAME, name))
+    if spec.dns.zone:
+        zone = spec.dns.zone.lower()
+        for name in spec.names:
+            if name.lower() != zone and not name.lower().endswith(f".{zone}"):
+                yield f"names: {name} is not in the zone {zone}"
+    if spec.proxy and spec.proxy.old and spec.proxy.old == spec.proxy.new:
+        yield f"proxy.old and proxy.new are the same server, {spec.proxy.old}"
+    if spec.forwarder and spec.forwarder.read_only and spec.forwarder.read_only == spec.forwarder.upstream:
+        yield "forwarder.read_only and forwarder.upstream are the same file"
+    if spec.purge != "off" and spec.dns.provider == "hand":
+        yield f'purge = "{spec.purge}" needs dns.provider = "cloudflare": with another, purge by hand and write "off"'
+
+
+def _where(url: str) -> tuple[str, int]:
+    if not url.startswith("ssh://"):
+        return url, 0
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").lower(), parts.port or 22
+    except ValueError:
+        return url, 0
+
+
+def _folder(server: Server) -> str:
+    return "/".join(part for part in server.directory.split("/") if part not in ("", "."))

@@ -1,0 +1,85 @@
+"""The app runs on new, over the data that was moved, and answers by its real name. Writes are still refused outside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+
+from deploy.containers import wanted
+from deploy.gate import healthy
+from deploy.move.step import Move
+from killick.errors import KillickError
+from killick.watch import Watch
+
+_WELL = 300.0
+_SETTLE = 1.0
+_ANSWER = 10.0
+_PAUSE = 0.2
+
+
+class Start:
+    name = "start"
+
+    def says(self, move: Move) -> str:
+        return f"start {', '.join(move.spec.apps)} on {move.new.host.name}: its migrations run now"
+
+    def probe(self, move: Move) -> bool:
+        return set(move.spec.apps) <= set(move.new.running()) and not list(_unwell(move))
+
+    def act(self, move: Move, watch: Watch) -> None:
+        began = time.monotonic()
+        come_up(move)
+        move.journal.keep(self.name, "seconds", round(time.monotonic() - began, 3))
+
+    def verify(self, move: Move) -> str:
+        for sentence in _unwell(move):
+            raise KillickError(sentence, f"see its log on {move.new.host.name}; nothing was switched")
+        return f"{len(move.spec.check.paths)} paths answer at {move.new.server.address} as {', '.join(move.spec.names)}"
+
+    def undo(self, move: Move) -> None:
+        go_down(move)
+
+
+def come_up(move: Move) -> None:
+    """Waits until every service is well and answers. Raises KillickError."""
+    config = move.new.config()
+    services = [name for name in config["services"] if name != move.new.sidecar]
+    move.new.compose("up", "--detach", *services, timeout=_WELL)
+    healthy(
+        [each for each in wanted(config) if each.name in services], move.new.containers, _WELL, _SETTLE
+    )  # fmt: skip
+    end = time.monotonic() + _WELL
+    while sentence := next(_unwell(move), ""):
+        if time.monotonic() > end:
+            raise KillickError(sentence, f"see its log on {move.new.host.name}; nothing was switched")
+        time.sleep(_PAUSE)
+
+
+def go_down(move: Move) -> None:
+    if there := {each.service for each in move.new.containers()} & set(move.spec.apps):
+        move.new.compose("rm", "--stop", "--force", *sorted(there), timeout=_WELL)
+
+
+def _unwell(move: Move) -> Iterator[str]:
+    for name in move.spec.names:
+        for path in move.spec.check.paths:
+            status, why = _asked(move.new.server.address, name, path)
+            if status == 0 or status >= 400:
+                yield f"{name}{path} at {move.new.server.address}: {why or f'it answers {status}'}"
+
+
+def _asked(address: str, name: str, path: str) -> tuple[int, str]:
+    """The status, and why there is none."""
+    try:
+        connection = HTTPConnection(address, timeout=_ANSWER)
+        try:
+            connection.request("GET", path, headers={"Host": name})
+            return connection.getresponse().status, ""
+        finally:
+            connection.close()
+    except (OSError, HTTPException) as error:
+        return 0, f"no answer: {error or type(error).__name__}"
+
+
+STEP = Start()

@@ -1,0 +1,116 @@
+"""The file that a person writes: the one in the docs is whole, and whatever is wrong is told, all at once."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.move.spec import Proxy, Spec, load
+from killick.errors import SettingsError
+
+PAGE = (Path(__file__).parents[2] / "docs/move.md").read_text()
+EXAMPLE = re.search(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]  # type: ignore[index]
+
+
+def read(folder: Path, text: str) -> Spec:
+    path = folder / "shop.toml"
+    path.write_text(text)
+    return load(path)
+
+
+def told(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(folder, text)
+    assert caught.value.exit_code == 2
+    return [problem.partition(": ")[2] for problem in caught.value.problems]
+
+
+def test_the_example_of_the_docs(tmp_path: Path) -> None:
+    spec = read(tmp_path, EXAMPLE)
+    assert spec.names == ("shop.example", "www.shop.example")
+    assert spec.sources == (("db", "db"), ("uploads", ""))
+    assert spec.old.host == "ssh://deploy@old.example" and spec.new.address == "10.0.0.12"
+    assert isinstance(spec.proxy, Proxy) and spec.forwarder and spec.jobs.run == ("shop-prod",)
+    assert (spec.limit, spec.purge, spec.check.write) == (300.0, "names", "/canary/{id}")
+
+
+def test_it_is_the_same_spec_whatever_its_layout(tmp_path: Path) -> None:
+    digest = read(tmp_path, EXAMPLE).digest
+    assert read(tmp_path, "# another comment\n" + EXAMPLE.replace("limit = 300 ", "limit =   300 ")).digest == digest
+    assert read(tmp_path, EXAMPLE.replace("limit = 300", "limit = 301")).digest != digest
+
+
+def test_what_may_be_left_out(tmp_path: Path) -> None:
+    text = EXAMPLE
+    for table in ("proxy", "forwarder", "jobs"):
+        text = re.sub(rf"^\[{table}\].*?(?=^\[|\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
+    for key in ("sidecar", "purge", "limit", "marker", "write"):
+        text = re.sub(rf"^{key} = .*\n", "", text, flags=re.MULTILINE)
+    spec = read(tmp_path, text)
+    assert (spec.proxy, spec.forwarder, spec.jobs.freeze) == (None, None, ())
+    assert (spec.sidecar, spec.purge, spec.check.marker) == ("sidecar", "off", "")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "sentence"),
+    [
+        ('site = "shop.example"', 'sites = "shop.example"', "sites is unknown: did you mean site?"),
+        ('site = "shop.example"', "", "site is missing: a text"),
+        ('site = "shop.example"', 'site = "../shop"', "site = '../shop' is not a name"),
+        ('site = "shop.example"', "site = 3", "site has to be a text, and is a number"),
+        ("limit = 300", "limit = true", "limit has to be a number of seconds"),
+        ("limit = 300", "limit = -1", "limit = -1 has to be above 0"),
+        ("limit = 300", "limit = 300\nx = 1", "x is unknown"),
+        ('marker = "X', 'marke = "X', "check.marke is unknown: did you mean marker?"),
+        ('names = ["shop.example", "www.shop.example"]', "names = []", "names is empty"),
+        ('"www.shop.example"]', '"www.shop.example", 3]', "names has to be a list of texts"),
+        ('"www.shop.example"]', '"https://shop.example"]', "names: 'https://shop.example' is no name of a site"),
+        ('"www.shop.example"]', '"www.other.example"]', "names: www.other.example is not in the zone shop.example"),
+        ('"www.shop.example"]', '"myshop.example"]', "names: myshop.example is not in the zone shop.example"),
+        ('address = "10.0.0.12"', 'address = "http://new/"', "new.address = 'http://new/' is not an address"),
+        ('address = "10.0.0.12"', 'address = "10.0.0.11:80"', "old and new answer at the same address, 10.0.0.11"),
+        ('host = "ssh://deploy@new.example"', 'host = "new.example"', "new.host is not a host: local, or ssh://"),
+        ('host = "ssh://deploy@new.example"', 'host = "ssh://me:S3CRET@new"', "new.host is not a host"),
+        ('token_file = "/run', 'token_file = "S3CRET', "dns.token_file is not a path"),
+        ("token_file = ", 'token_variable = "S3CRET-x"\ntoken_file = ', "dns.token_variable is not a variable's name"),
+        ('host = "ssh://deploy@new.example"', 'host = "ssh://root@OLD.example:22/"', "old and new are the same"),
+        ('directory = "/srv/shop"', 'directory = "srv/shop"', "old.directory = 'srv/shop' is not a path"),
+        ('project = "shop"  ', "# ", "old.project is missing"),
+        ('provider = "cloudflare"', 'provider = "route53"', "dns.provider = 'route53' is not one of cloudflare, hand"),
+        ('zone = "shop.example"', "", "dns.zone is missing"),
+        ("token_file = ", "token = ", "dns.token is unknown: did you mean token_file?"),
+        ("token_file = ", 'token_variable = "CF"\ntoken_file = ', "dns wants one of token_file and token_variable"),
+        ('purge = "names"', 'purge = "some"', "purge = 'some' is not all, names or off"),
+        ('new = "new"', 'new = "old"', "proxy.old and proxy.new are the same server"),
+        ("killick/upstream.conf", "killick/read-only.conf", "read_only and forwarder.upstream are the same file"),
+        ('paths = ["/", "/health"]', 'paths = ["health"]', "check.paths: 'health' is no path"),
+        ('db = "db"', "", "sources has no database"),
+        ("[check]", "[checks]", "checks is unknown: did you mean check?"),
+        ("[check]", "[checks]", "check is missing: a table"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong(tmp_path: Path, was: str, becomes: str, sentence: str) -> None:
+    assert was in EXAMPLE
+    problems = told(tmp_path, EXAMPLE.replace(was, becomes, 1))
+    assert any(sentence in problem for problem in problems), problems
+    assert all("S3CRET" not in problem for problem in problems)
+
+
+def test_all_at_once(tmp_path: Path) -> None:
+    text = EXAMPLE.replace("site =", "sit =", 1).replace("limit = 300", 'limit = "x"').replace('"cloudflare"', '"x"')
+    problems = told(tmp_path, text)
+    assert len(problems) == 4, problems  # the unknown key and the missing one, the limit, the provider
+
+
+def test_one_host_with_one_name_shares_volumes(tmp_path: Path) -> None:
+    text = EXAMPLE.replace("new.example", "old.example").replace('directory = "/srv/shop"', 'directory = "/srv/two"', 1)
+    assert any("would share their volumes" in problem for problem in told(tmp_path, text))
+
+
+def test_an_empty_file_and_none(tmp_path: Path) -> None:
+    problems = told(tmp_path, "")
+    assert {"site is missing: a text", "old is missing: a table", "check is missing: a table"} <= set(problems)
+    with pytest.raises(SettingsError, match="No such file"):
+        load(tmp_path / "nothing.toml")
+    with pytest.raises(SettingsError, match="is no TOML"):
+        read(tmp_path, "site = ")
