@@ -38,18 +38,19 @@ RESTORE = "pg_restore -U shop -d shop -j2 /tmp/alone"
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/bench move", description="Measures the downtime of a move.")
+    parser.add_argument("--report", type=Path, help="where the move's own report is written to")
     parser.add_argument("--rows", type=int, default=1_400_000, help="of the table that is moved")
     options = parser.parse_args(argv)
     try:
         with Lab() as lab:
-            measure(lab, options.rows)
+            measure(lab, options.rows, options.report)
     except Missing as error:
         print(f"script/bench: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def measure(lab: Lab, rows: int) -> None:
+def measure(lab: Lab, rows: int, place: Path | None) -> None:
     lab.fresh()
     lab.sql("old", ROWS.format(rows=rows))
     lab.compose("old", f"exec -T app sh -c '{FILES}'")
@@ -59,7 +60,9 @@ def measure(lab: Lab, rows: int) -> None:
     for name, seconds in alone.items():
         print(f"{name:<28}{seconds:7.1f} s", flush=True)
     lab.compose("new", "down --volumes")
-    report = moved(lab)
+    report, text = moved(lab)
+    if place:
+        place.write_text(text)
     window = report["windows"]["write_unavailable"]["seconds"]
     for step in report["steps"]:
         print(f"  {step['name']:<26}{step['seconds']:7.1f} s")
@@ -81,8 +84,8 @@ def parts(lab: Lab) -> dict[str, float]:
     return found
 
 
-def moved(lab: Lab) -> dict[str, Any]:
-    """The report of a whole move, rehearsed before."""
+def moved(lab: Lab) -> tuple[dict[str, Any], str]:
+    """The report of a whole move, rehearsed before; as a document, and as people read it."""
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "shop.toml"
         spec.write_bytes((docker.ROOT / "tests/lab/two/shop.toml").read_bytes())
@@ -97,10 +100,7 @@ def moved(lab: Lab) -> dict[str, Any]:
 
         killick("rehearse", "shop.toml")
         killick("run", "shop.toml", "--yes", "shop")
-        found: dict[str, Any] = json.loads(killick("report", "shop", "--json"))
-        if "KILLICK_BENCH_REPORT" in os.environ:
-            Path(os.environ["KILLICK_BENCH_REPORT"]).write_text(killick("report", "shop"))
-        return found
+        return json.loads(killick("report", "shop", "--json")), killick("report", "shop")
 
 
 def timed(do: Callable[[], object]) -> float:
