@@ -578,7 +578,7 @@ def holding(killick: Killick, id: str) -> Iterator[tuple[subprocess.Popen[bytes]
     )
     try:
         end = time.monotonic() + 60
-        while not (found := [run for run in servers() if any(Path(killick.env["SCRATCH_DIR"]).rglob(run))]):
+        while not (found := servers(child.pid)):
             assert child.poll() is None
             assert time.monotonic() < end
             time.sleep(0.01)
@@ -588,17 +588,28 @@ def holding(killick: Killick, id: str) -> Iterator[tuple[subprocess.Popen[bytes]
         child.communicate()
 
 
-def servers() -> list[str]:
-    """The runs that throwaway servers belong to, other tests' among them."""
+def servers(ancestor: int = 1) -> list[str]:
+    """The runs that throwaway servers belong to: those that a process started, or all, other tests' among them."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if words[0].endswith("/postgres") and (match := re.search(r"/(run-\w+)/server/data", "".join(words))):
+        match = words[0].endswith("/postgres") and re.search(r"/(run-\w+)/server/data", "".join(words))
+        if match and ancestor in (1, *ancestors(int(entry.parent.name))):
             found.append(match.group(1))
     return found
+
+
+def ancestors(pid: int) -> Iterator[int]:
+    """The process that started it, the one that started that, and so on; fewer where one ended meanwhile."""
+    while pid > 1:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return
+        yield pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
