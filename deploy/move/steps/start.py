@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 
-from deploy.containers import wanted
+from deploy.containers import Container, wanted
 from deploy.gate import healthy
 from deploy.move.step import Move
 from killick.errors import KillickError
@@ -14,6 +14,7 @@ from killick.watch import Watch
 
 _WELL = 300.0
 _SETTLE = 1.0
+_CRASHES = 4  # restarts: an app may give up once or twice while its database comes up
 _ANSWER = 10.0
 _PAUSE = 0.2
 
@@ -47,13 +48,22 @@ def come_up(move: Move) -> None:
     services = [name for name in config["services"] if name != move.new.sidecar]
     move.new.compose("up", "--detach", *services, timeout=_WELL)
     healthy(
-        [each for each in wanted(config) if each.name in services], move.new.containers, _WELL, _SETTLE
+        [each for each in wanted(config) if each.name in services], lambda: _steady(move), _WELL, _SETTLE
     )  # fmt: skip
     end = time.monotonic() + _WELL
     while sentence := next(_unwell(move), ""):
         if time.monotonic() > end:
             raise KillickError(sentence, f"see its log on {move.new.host.name}; nothing was switched")
         time.sleep(_PAUSE)
+
+
+def _steady(move: Move) -> list[Container]:
+    """Its containers. Raises KillickError for one that crashes again and again: writes are refused while we wait."""
+    found = move.new.containers()
+    for each in found:
+        if each.restarts >= _CRASHES:
+            raise KillickError(f"{each} on {move.new.host.name} crashes again and again", "see its log there")
+    return found
 
 
 def go_down(move: Move) -> None:
