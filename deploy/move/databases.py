@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from deploy.move import carry
-from deploy.move.site import LONG, Site
 from deploy.move.sources import Held, databases
 from deploy.move.step import Move
 from deploy.move.volumes import image
@@ -69,12 +68,7 @@ def empty(move: Move) -> None:
     }
     move.new.compose("rm", "--stop", "--force", *found, timeout=_WELL)
     for _, source in sorted(mounts):
-        _clear(move.new, source)
-
-
-def _clear(site: Site, source: str) -> None:
-    words = ["docker", "run", "--rm", "--network=none", "--user=0:0", "--entrypoint=find", "--volume", f"{source}:/it"]
-    site.host.run([*words, image(site), "/it", "-mindepth", "1", "-delete"], timeout=LONG)
+        move.new.empty(source, image(move.new))
 
 
 def must_be_empty(move: Move) -> None:

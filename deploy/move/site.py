@@ -72,6 +72,11 @@ class Site:
         """The services of which a container runs, sorted."""
         return sorted({each.service for each in self.containers() if each.status in ("running", "restarting")})
 
+    def empty(self, source: str, image: str) -> None:
+        """All that is in a volume or a folder of the host goes, whoever's it is: a container removes it."""
+        words = ["docker", "run", "--rm", "--network=none", "--user=0:0", "--entrypoint=find", f"--volume={source}:/it"]
+        self.host.run([*words, image, "/it", "-mindepth", "1", "-delete"], timeout=LONG)
+
     @cached_property
     def home(self) -> str:
         """The folder of whoever we are there."""

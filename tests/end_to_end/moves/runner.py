@@ -37,10 +37,10 @@ class Runner:
     def run(self, *argv: str) -> Ran:
         return self.move("run", "shop.toml", "--yes", "shop", *argv)
 
-    def killed_after(self, events: int) -> bool:
-        """Whether a move was killed, once its journal had so many lines; False where it ended before."""
+    def killed(self, when: Callable[[str], bool]) -> bool:
+        """Whether a move was killed, once that holds of its journal's text; False where it ended before."""
         with self._running() as process:
-            killed = self._seen(process, lambda journal: journal.count("\n") >= events)
+            killed = self._seen(process, when)
             if killed:
                 process.kill()
         return killed

@@ -92,7 +92,7 @@ def test_before_the_first_write_on_new(runner: Runner, name: str) -> None:
             assert (ran.code, fault.says in ran.err) == (1, True), ran.out + ran.err
             if fault.left:
                 wrong = runner.move("status", "shop")
-                assert "killick move rollback" in wrong.out, wrong.out
+                assert "Next: killick move rollback shop" in wrong.out, wrong.out
                 fault.mend(lab)
                 back = runner.move("rollback", "shop")
                 assert back.code == 0, back.out + back.err
