@@ -36,10 +36,10 @@ class Opened:
 
 
 def check_room(manifest: Manifest, scratch: Scratch) -> None:
-    """Raises NoSpace where what is in an archive would not fit into scratch: decoded, and unpacked beside it."""
+    """Raises NoSpace where what is in an archive would not fit into scratch: unpacked, and what is being decoded."""
     archive = archive_of(manifest)
     codec = by_name(archive.codec, manifest.id)
-    needed = archive.raw_bytes * (1 if codec.streams else 2)
+    needed = archive.raw_bytes + min(archive.raw_bytes, codec.window)
     if scratch.free() < needed:
         raise NoSpace(
             f"scratch {scratch.root} has {size(scratch.free())} free, and opening {manifest.id} takes {size(needed)}",

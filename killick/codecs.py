@@ -1,8 +1,9 @@
 """How an archive is compressed and encrypted: for each codec two command lines and a suffix.
 
-A codec that streams reads stdin and writes stdout. lrzip does not: fed through a pipe it spools, holds more memory,
-and has written wrong bytes (its issue 102); it gets files. Its memory and threads come from the control group, since
-in a container it would take the host's.
+A codec that streams reads stdin and writes stdout. lrzip encodes files only: fed through a pipe it spools, holds more
+memory, and has written wrong bytes (its issue 102). It decodes to stdout, in half the time that it takes into a file
+(docs/performance.md): there it copies what repeats from memory, and into a file it reads it back by a call each. Its
+memory and threads come from the control group, since in a container it would take the host's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from killick.errors import CommandFailed, Corrupt, NoSpace, SettingsError
 from killick.limits import Limits, limits
 from killick.process import Command, read_from, run, write_to
-from killick.stream import Measure, chunks, measured
+from killick.stream import Measure, measured
 from killick.watch import Watch, unwatched
 
 _HUNDRED_MB = 100 << 20  # lrzip's own unit for memory
@@ -25,7 +26,10 @@ _HUNDRED_MB = 100 << 20  # lrzip's own unit for memory
 
 @dataclass(frozen=True)
 class Codec:
-    """`{level}`, `{threads}`, `{memory}`, `{source}` and `{target}` are filled in."""
+    """`{level}`, `{threads}`, `{memory}`, `{source}` and `{target}` are filled in; decoded bytes go to stdout.
+
+    `streams`: it encodes what comes by stdin. `window`: bytes that it decodes at a time, and may lay down in scratch.
+    """
 
     name: str
     suffix: str
@@ -34,6 +38,7 @@ class Codec:
     level: int = 0
     levels: range = range(0)
     streams: bool = True
+    window: int = 0
 
 
 CODECS = {
@@ -46,8 +51,9 @@ CODECS = {
             ".lrz",
             ("lrzip", "-q", "-f", "-b", "-L{level}", "-w1", "-m{memory}", "-p{threads}",
              "-o", "{target}", "{source}"),
-            ("lrzip", "-q", "-f", "-d", "-m{memory}", "-p{threads}", "-o", "{target}", "{source}"),
-            level=3, levels=range(1, 10), streams=False,
+            # of -m it takes two ninths for its output, and a window has to fit; in less it lays one down in scratch
+            ("lrzip", "-q", "-d", "-m{all_memory}", "-p{threads}", "-o", "-", "{source}"),
+            level=3, levels=range(1, 10), streams=False, window=_HUNDRED_MB,
         ),
         Codec("zstd", ".zst", ("zstd", "-q", "-{level}", "-T{threads}", "-c"), ("zstd", "-q", "-d", "-c"),
               level=3, levels=range(1, 20)),
@@ -90,15 +96,16 @@ def encode_command(choice: Choice, source: Path, target: Path, may_use: Limits |
     return _command(choice.codec.encode, choice.level, source, target, may_use)
 
 
-def decode_command(codec: Codec, source: Path, target: Path, may_use: Limits | None = None) -> Command:
-    return _command(codec.decode, codec.level, source, target, may_use)
+def decode_command(codec: Codec, source: Path, scratch: Path, may_use: Limits | None = None) -> Command:
+    """It is given `source` as stdin, too."""
+    return _command(codec.decode, codec.level, source, scratch / source.name, may_use)
 
 
 def _command(argv: tuple[str, ...], level: int, source: Path, target: Path, may_use: Limits | None) -> Command:
     use = may_use or limits()
     words = {
-        "level": level, "threads": use.cpus, "memory": max(3, use.memory * 3 // 4 // _HUNDRED_MB),
-        "source": source, "target": target,
+        "level": level, "threads": use.cpus, "source": source, "target": target,
+        "memory": max(3, use.memory * 3 // 4 // _HUNDRED_MB), "all_memory": max(3, use.memory // _HUNDRED_MB),
     }  # fmt: skip
     return Command(tuple(word.format(**words) for word in argv), cwd=target.parent)
 
@@ -144,21 +151,9 @@ def encode(choice: Choice, data: Iterable[bytes], target: Path, watch: Watch = u
 
 @contextmanager
 def decode(codec: Codec, source: Path, scratch: Path) -> Iterator[Iterator[bytes]]:
-    """The decoded bytes of `source`. Raises CommandFailed from the iteration when the codec finds fault with it.
-
-    A codec that does not stream decodes into `scratch` first.
-    """
-    if codec.streams:
-        with source.open("rb") as file, read_from(decode_command(codec, source, source), stdin=file) as data:
-            yield data
-        return
-    target = scratch / f"{source.name}.decoded"
-    try:
-        run(decode_command(codec, source, target))
-        with target.open("rb") as file:
-            yield chunks(file)
-    finally:
-        target.unlink(missing_ok=True)
+    """The decoded bytes of `source`. Raises CommandFailed from the iteration when the codec finds fault with it."""
+    with source.open("rb") as file, read_from(decode_command(codec, source, scratch), stdin=file) as data:
+        yield data
 
 
 def encrypt(source: Path, target: Path, recipients: tuple[str, ...]) -> None:

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from killick.codecs import CODECS, decode_command, of_this_machine
+from killick.codecs import CODECS, decode, of_this_machine
 from killick.errors import CommandFailed, Corrupt, NoSpace
-from killick.process import Command, read_from, run
+from killick.process import Command, read_from
 from killick.stream import CHUNK, chunks
 from killick.watch import Watch, unwatched
 
@@ -91,8 +91,8 @@ def _lrzip(path: Path, inner: Path, watch: Watch) -> None:
     first = head(path, _LRZIP_ENCRYPTED + 1)
     if first[4:6] in _LRZIP_FORMATS and first[_LRZIP_ENCRYPTED:] == b"\1":
         raise Corrupt("it is encrypted by lrzip", "decrypt it by hand, with its passphrase: lrzip -d; then restore it")
-    run(decode_command(CODECS["lrzip"], path, inner))
-    watch(inner.stat().st_size)
+    with decode(CODECS["lrzip"], path, inner.parent) as data:
+        _write(data, inner, watch)
 
 
 def _program(*argv: str) -> Callable[[Path, Path, Watch], None]:

@@ -140,7 +140,7 @@ def _allowed(length: int) -> int:
 
 def distance(one: str, other: str) -> int:
     """Edits between two names, two neighbours that changed places counting as one (Damerau's distance); 3 is "far"."""
-    if abs(len(one) - len(other)) > 2:
+    if abs(len(one) - len(other)) > 2 or len(set(one) ^ set(other)) > 4:  # an edit takes one letter and brings one
         return 3
     before: list[int] = []
     row = list(range(len(other) + 1))
