@@ -49,7 +49,7 @@ def passes(backups: Backups, id: str, options: Options) -> Report:
     return report
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [8, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_under_writers(replica: Mongod, tmp_path: Path, options: Options, rounds: int) -> None:
     """Documents, transactions, capped collections, time series, GridFS, collections, views and indexes that come and
     go. What could not be told of the moment is little, and is said."""
