@@ -18,7 +18,7 @@ from deploy.move.ask import until
 from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
 from deploy.move.spec import Proxy
-from killick.errors import CommandFailed, KillickError, NotFound
+from killick.errors import Aborted, CommandFailed, KillickError, NotFound
 
 _RELOADING = 20.0  # seconds until the new process answers
 _OUT = (
@@ -236,6 +236,8 @@ class Edge:
     def _pid(self) -> str:
         try:
             told = self.ask("show info").splitlines()
+        except Aborted:
+            raise
         except KillickError:
             return ""  # between the old process and the new one
         return next((line.partition(":")[2].strip() for line in told if line.startswith("Pid:")), "")

@@ -37,6 +37,12 @@ class Runner:
     def run(self, *argv: str) -> Ran:
         return self.move("run", "shop.toml", "--yes", "shop", *argv)
 
+    def dies(self, named: Path, *argv: str) -> Ran:
+        """A verb whose process dies after the first event that `named` does not name yet (tests/…/dies.py)."""
+        words = self.lab.words(sys.executable, "-m", "tests.end_to_end.moves.dies", named, "move", *argv)
+        done = subprocess.run(words, **self._how(), timeout=400)
+        return self._seemly(Ran(done.returncode, done.stdout, done.stderr))
+
     def killed(self, when: Callable[[str], bool]) -> bool:
         """Whether a move was killed, once that holds of its journal's text; False where it ended before."""
         with self._running() as process:
