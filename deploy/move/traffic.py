@@ -150,8 +150,8 @@ class Traffic:
         just now, and gets a while. Raises KillickError where a part does not say."""
         refusing = [f"{name} still refuses writes" for name in self.refusing()] if self.parts else []
         wrong = refusing or _after(_STARTS, lambda: [*self.unreadable(), *self.closed_ways()])
-        known = self.parts or self.spec.check.marker
-        if known and (serves := self.serves()) != "old":
+        untold = () if self.parts else ("none",)
+        if (serves := self.serves()) not in ("old", *untold):
             wrong = [f"{serves} is served, not the old server alone", *wrong]
         return wrong
 

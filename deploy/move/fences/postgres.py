@@ -81,6 +81,7 @@ over -U "$role" || { echo 'the user of the move does not get in'; exit 0; }
 unset PGPASSWORD
 if over -U "${POSTGRES_USER:-postgres}"; then echo 'others get in'; exit 0; fi
 [ "$(q -c "SELECT count(*) $others")" = 0 ] || { echo 'somebody is in'; exit 0; }
+[ "$(q -c "$prepared")" = '[]' ] || { echo 'a prepared transaction is open'; exit 0; }
 """
 
 _LIFT = """
