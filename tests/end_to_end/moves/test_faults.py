@@ -63,7 +63,7 @@ FAULTS = {
     ),
     "HAProxy's socket is gone": Fault(
         begun("start"), lambda lab: lab.on("edge", "rm /run/haproxy/admin.sock"), "HAProxy on edge",
-        lambda lab: lab.on("edge", "kill -USR2 1"), left=True,
+        lambda lab: lab.restart("edge"), left=True,
     ),
     "the app never gets well": Fault(
         begun("final"), lambda lab: lab.on("new", f"cat >{SITE}/app.py", stdin=NEVER_WELL), "app",
@@ -93,6 +93,7 @@ def test_before_the_first_write_on_new(runner: Runner, name: str) -> None:
             ran = runner.meanwhile(fault.when, lambda: fault.come(lab))
             assert (ran.code, fault.says in ran.err) == (fault.code, True), ran.out + ran.err
             if fault.left:
+                assert runner.move("rollback", "shop").code == 1
                 wrong = runner.move("status", "shop")
                 assert "Next: killick move rollback shop" in wrong.out, wrong.out
                 fault.mend(lab)
