@@ -57,11 +57,14 @@ def come_up(move: Move) -> None:
 
 
 def _steady(move: Move) -> list[Container]:
-    """Its containers. Raises KillickError for one that crashes again and again: writes are refused while we wait."""
+    """Its containers. Raises KillickError for one that crashes again and again, or whose health check has given up:
+    writes are refused while we wait, and a rehearsal waits the same way."""
     found = move.new.containers()
     for each in found:
         if each.restarts >= _CRASHES:
             raise KillickError(f"{each} on {move.new.host.name} crashes again and again", _cure(move))
+        if each.health == "unhealthy":
+            raise KillickError(f"{each} on {move.new.host.name}: it never got well", _cure(move))
     return found
 
 

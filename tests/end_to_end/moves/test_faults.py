@@ -66,7 +66,7 @@ FAULTS = {
         lambda lab: lab.restart("edge"), left=True,
     ),
     "the app never gets well": Fault(
-        begun("final"), lambda lab: lab.on("new", f"cat >{SITE}/app.py", stdin=NEVER_WELL), "app",
+        begun("final"), lambda lab: lab.on("new", f"cat >{SITE}/app.py", stdin=NEVER_WELL), "it never got well",
     ),
     "its migration fails": Fault(
         begun("final"), lambda lab: lab.on("new", f"cat >>{SITE}/migrate; sed -i '/^migrate()/r {SITE}/migrate' "
