@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import pytest
 
+from deploy.frozen import mark
 from deploy.move import carry, databases, fences, site, volumes
 from deploy.move.handover import Handover
 from deploy.move.hosts import connect
@@ -317,7 +318,11 @@ def test_a_site_moves_and_nothing_is_lost(lab: Lab) -> None:
     with urllib.request.urlopen(f"http://{lab.new.server.address}/") as answer:
         assert answer.headers["X-Served-By"] == "new"
     assert lab.old.server.project not in json.dumps(move.journal.events)
+    came_back = Path(lab.new.home, mark(lab.new.server.project))  # of a move that led away from there, once
+    came_back.parent.mkdir(parents=True, exist_ok=True)
+    came_back.write_text("20251128T230000Z\n192.0.2.1, /srv/site\n")
     _done(move, "retire")
+    assert not came_back.exists()
     assert [each for each in lab.old.containers() if each.status == "running"] == []
     policies = {each["HostConfig"]["RestartPolicy"]["Name"] for each in lab.old.inspected()}
     assert policies == {"no"}
