@@ -19,11 +19,12 @@ def healthy(
     look: Callable[[], list[Container]],
     timeout: float,
     settle: float,
+    hint: str = "their last words are above; --timeout gives more time",
 ) -> list[Container]:
     """Waits until every service is well, and has been so for `settle` seconds without any of them starting anew.
 
     A service without a health check is well while it runs: only that it goes on running tells it from one that dies
-    after two seconds. Raises KillickError when one ended, or after `timeout` seconds.
+    after two seconds. Raises KillickError with `hint` when one ended, or after `timeout` seconds.
     """
     end = time.monotonic() + timeout
     since, before = time.monotonic(), None
@@ -31,7 +32,7 @@ def healthy(
         found = look()
         gone = broken(services, found)
         if gone:
-            raise KillickError("; ".join(gone), "its last words are above")
+            raise KillickError("; ".join(gone), hint)
         problems, now = lacking(services, found), signature(found)
         if problems or now != before:
             since, before = time.monotonic(), now
@@ -39,9 +40,7 @@ def healthy(
             return found
         if time.monotonic() >= end:
             said = "; ".join(problems) or "services start again and again"
-            raise KillickError(
-                f"not well after {timeout:g} s: {said}", "their last words are above; --timeout gives more time"
-            )
+            raise KillickError(f"not well after {timeout:g} s: {said}", hint)
         time.sleep(_PAUSE)
 
 

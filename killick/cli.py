@@ -71,10 +71,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         confine.hide()  # a server that a dump was restored into must not read our secrets, though it be the same user
     try:
         with _signals():
-            program().main(argv, prog_name="killick", standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as error:
-        code = error.exit_code
+            said = program().main(argv, prog_name="killick", standalone_mode=False)
+        code = said if isinstance(said, int) else 0  # click gives what a verb said to Context.exit
     except BaseException as error:
         code = told(error)
     sys.exit(code)

@@ -98,10 +98,7 @@ def _wrong(move: Move) -> Iterator[str]:
     if not move.journal.state.step(called(CLOCK[0])).began:
         return
     try:
-        if (serves := move.traffic.serves()) != "old":
-            yield f"{serves} is served, not the old server alone"
-        if move.traffic.is_read_only():
-            yield "writes are still refused"
+        yield from move.traffic.as_before()
     except (KillickError, TimeoutError) as error:
         yield f"whether the old server serves could not be asked: {error}"
 

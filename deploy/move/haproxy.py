@@ -5,7 +5,8 @@ new server made ready first no request fails; with the old one stopped first the
 not all or nothing: where its first half fails, the second half runs all the same. So the names are read before, and the
 states after. Errors are text, as answers are; a `set` that went well answers with a blank line. What was set so is lost
 with every reload, and a renewed certificate reloads: the map's file and the configuration are written too, and first. A
-reload in between then does what is meant, never the opposite.
+reload in between then does what is meant, never the opposite. A reload hands the socket on as it is open: where its
+file was removed, it makes none, and only a restart does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from deploy.move.ask import until
 from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
 from deploy.move.spec import Proxy
-from killick.errors import CommandFailed, KillickError, NotFound
+from killick.errors import Aborted, CommandFailed, KillickError, NotFound
 
 _RELOADING = 20.0  # seconds until the new process answers
 _OUT = (
@@ -64,7 +65,8 @@ class Edge:
         except CommandFailed as error:
             raise KillickError(
                 f"{self.name} does not answer at {self.proxy.socket}: {error.stderr}",
-                "it needs `stats socket … level admin`, and this user the right to use it",
+                "it needs `stats socket … level admin`, and this user the right to use it; where the socket's file is "
+                "gone, restart HAProxy: a reload makes none",
             ) from None
 
     # Which server serves
@@ -236,6 +238,8 @@ class Edge:
     def _pid(self) -> str:
         try:
             told = self.ask("show info").splitlines()
+        except Aborted:
+            raise
         except KillickError:
             return ""  # between the old process and the new one
         return next((line.partition(":")[2].strip() for line in told if line.startswith("Pid:")), "")

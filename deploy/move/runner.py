@@ -148,6 +148,8 @@ class Runner:
             return not state.no_return
         try:
             return bool(self.move.traffic.is_read_only())
+        except Aborted:  # a Ctrl-C is no answer: it is asked again
+            raise
         except Exception:  # who does not know does not go back
             return False
 

@@ -3,7 +3,7 @@ missing; without both, a person does it, and what is asked here is asked of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deploy.move.step import Move
 
 _TAKES = 20.0  # seconds until a reload shows
+_STARTS = 120.0  # seconds until an app that ran before answers again
 
 
 class Part(Protocol):
@@ -70,16 +71,25 @@ class Traffic:
                 f"writes are not refused: {'; '.join(self.open_ways())}",
                 "does every name reach a backend that reads the map, and does nginx include the two files?",
             )
-        if not on:  # a reload takes a moment; an app that still starts may answer 503 of its own
-            ask.until(lambda: not self._refused_ways(), _TAKES)
+        if not on and not ask.until(lambda: not self.closed_ways(), _TAKES):
+            raise KillickError(
+                f"writes are still refused: {'; '.join(self.closed_ways())}",
+                "who refuses them there? what a move sets was set: the map by the socket and its file, nginx's file",
+            )
 
     def is_read_only(self) -> bool:
         """Asked of every part; without parts of the answers."""
         return all(part.is_read_only() for part in self.parts) if self.parts else not self.open_ways()
 
     def is_open(self) -> bool:
-        """That no part refuses writes: not the opposite of `is_read_only`, where parts differ."""
-        return all(part.is_open() for part in self.parts) if self.parts else bool(self.open_ways())
+        """That nobody refuses writes: not the opposite of `is_read_only`, where parts or ways differ."""
+        return not self.refusing()
+
+    def refusing(self) -> list[str]:
+        """The parts that refuse writes; without parts the names that do."""
+        if self.parts:
+            return [part.name for part in self.parts if not part.is_open()]
+        return [name for _, name, got in self._asked("POST", ask.nowhere()) if got.status == ask.REFUSED]
 
     def switch(self, to: str) -> None:
         """`to` is "old" or "new". Raises KillickError."""
@@ -99,6 +109,16 @@ class Traffic:
             f"{name} answers POST with {got} ({way})"
             for way, name, got in self._asked("POST", ask.nowhere())
             if got.status != ask.REFUSED
+        ]
+
+    def closed_ways(self) -> list[str]:
+        """Where a reader gets an answer and a write is refused, a sentence each: an app that still starts refuses both.
+        It writes nothing."""
+        read = {(way, name) for way, name, got in self._asked("GET", self.spec.check.paths[0]) if 0 < got.status < 400}
+        return [
+            f"{name} answers POST with {got} ({way})"
+            for way, name, got in self._asked("POST", ask.nowhere())
+            if got.status == ask.REFUSED and (way, name) in read
         ]
 
     def unreadable(self) -> list[str]:
@@ -123,13 +143,16 @@ class Traffic:
 
     def settled(self) -> list[str]:
         """What is still wrong with the new server's answers after a while, a sentence each."""
-        wrong: list[str] = []
+        return _after(_TAKES, lambda: [*self.strangers(), *self.unreadable()])
 
-        def well() -> bool:
-            wrong[:] = [*self.strangers(), *self.unreadable()]
-            return not wrong
-
-        ask.until(well, _TAKES)
+    def as_before(self) -> list[str]:
+        """What is still wrong with the old server's, and who refuses writes, a sentence each: its app was started again
+        just now, and gets a while. Raises KillickError where a part does not say."""
+        refusing = [f"{name} still refuses writes" for name in self.refusing()] if self.parts else []
+        wrong = refusing or _after(_STARTS, lambda: [*self.unreadable(), *self.closed_ways()])
+        untold = () if self.parts else ("none",)
+        if (serves := self.serves()) not in ("old", *untold):
+            wrong = [f"{serves} is served, not the old server alone", *wrong]
         return wrong
 
     def marker(self, address: str) -> str:
@@ -143,9 +166,6 @@ class Traffic:
 
     def _marked(self, answer: ask.Answer) -> str:
         return answer.headers.get(self.spec.check.marker.lower(), "")
-
-    def _refused_ways(self) -> list[str]:
-        return [name for _, name, got in self._asked("POST", ask.nowhere()) if got.status == ask.REFUSED]
 
     def _asked(self, method: str, path: str) -> Iterator[tuple[str, str, ask.Answer]]:
         """Every way and name; one that gives no answer has the status 0."""
@@ -165,6 +185,18 @@ class Traffic:
                 known.setdefault(self.marker(server.address), side)
         asked = self._asked("GET", self.spec.check.paths[0])
         return {known.get(self._marked(got), "none") for way, _, got in asked if way == ask.PUBLIC} or {"none"}
+
+
+def _after(seconds: float, find: Callable[[], list[str]]) -> list[str]:
+    """What is found once nothing is, or so many seconds later."""
+    found: list[str] = []
+
+    def none() -> bool:
+        found[:] = find()
+        return not found
+
+    ask.until(none, seconds)
+    return found
 
 
 def in_the_way(move: Move) -> Iterator[str]:

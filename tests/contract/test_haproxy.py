@@ -136,6 +136,19 @@ def test_a_socket_that_is_gone(haproxy: Haproxy, edge: Edge) -> None:
     assert served_by(haproxy) == "old"
 
 
+def test_a_reload_makes_no_socket_whose_file_was_removed(haproxy: Haproxy, edge: Edge) -> None:
+    """It hands the socket on as it is open: the hint says to restart."""
+    before, socket = edge._pid(), Path(edge.proxy.socket)
+    assert before
+    socket.unlink()
+    edge.host.shell(edge.proxy.reload)
+    assert until(lambda: not Path(f"/proc/{before}").exists(), 60)
+    assert served_by(haproxy) == "old"
+    assert not socket.exists()
+    with pytest.raises(KillickError, match="restart HAProxy: a reload makes none"):
+        edge.states()
+
+
 def test_a_configuration_that_it_would_not_start_with_is_not_left_there(haproxy: Haproxy, edge: Edge) -> None:
     bad = haproxy.configuration.read_text() + "    balance nonsense\n"
     haproxy.configuration.write_text(bad)

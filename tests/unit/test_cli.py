@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -40,6 +41,14 @@ def test_every_error_has_its_status(error: BaseException, code: int, capsys: pyt
         assert error.hint in shown
     if isinstance(error, errors.SettingsError):
         assert "killick: one\nkillick: two\n" in shown
+
+
+@pytest.mark.parametrize(("verb", "code"), [(lambda: click.get_current_context().exit(3), 3), (lambda: None, 0)])
+def test_a_verb_may_say_its_status(verb: Callable[[], None], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "program", lambda: click.Group("killick", commands=[click.Command("verb", callback=verb)]))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["verb"])
+    assert ended.value.code == code
 
 
 def test_debug_shows_where_without_secrets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

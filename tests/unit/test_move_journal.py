@@ -181,6 +181,12 @@ def test_a_project_that_is_moved_is_not_deployed(tmp_path: Path, monkeypatch: py
         pass
     with alone("other"):
         pass
+    mark.write_text("20261128T230000Z\n192.0.2.2, /srv/shop\n")
+    with (
+        pytest.raises(Refused, match=r"shop was moved to 192\.0\.2\.2, /srv/shop, move 20261128T230000Z"),
+        alone("shop"),
+    ):
+        pass
     mark.unlink()
     with alone("shop"):
         pass

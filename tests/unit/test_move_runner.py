@@ -214,6 +214,22 @@ def test_a_switch_whose_parts_cannot_be_asked_is_not_taken_back(world: World, mo
     assert world.forward().outcome == STOPPED
 
 
+def test_a_signal_while_the_parts_are_asked_is_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They refuse writes, all of them: old shall serve again, and a Ctrl-C does not keep it from that."""
+    asked = iter([Aborted("stopped by SIGINT"), None])
+
+    def disturbed() -> bool:
+        if error := next(asked):
+            raise error
+        return True
+
+    monkeypatch.setattr(world.servers, "is_read_only", disturbed)
+    world.step("switch").fails["half"] = KillickError("the socket is gone")
+    ending = world.forward()
+    assert (ending.outcome, ending.error and ending.error.message) == (ROLLED_BACK, "the socket is gone")
+    assert world.so == []
+
+
 def test_a_switch_that_said_so_is_not_taken_back_though_writes_are_refused_again(world: World) -> None:
     switch = world.step("switch")
 

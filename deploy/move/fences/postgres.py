@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from deploy.move.handover import Handover
@@ -22,6 +23,7 @@ from killick.engines.postgres.names import literal
 from killick.errors import CommandFailed, KillickError, Refused
 
 _ROUNDS = 4096  # of SCRAM, as Postgres does it
+_NAMED = 3  # prepared transactions, in a message
 _STILL = 77  # the word of _UP for sessions that do not end
 
 _ASK = """
@@ -30,6 +32,7 @@ q() { psql -XAtqw -v ON_ERROR_STOP=1 -U "${POSTGRES_USER:-postgres}" -d "$databa
 over() { psql -XAtqw -h 127.0.0.1 "$@" -d "$database" -c 'SELECT 1' >/dev/null 2>&1; }
 others="FROM pg_catalog.pg_stat_activity WHERE backend_type IN ('client backend', 'walsender')
   AND pid <> pg_catalog.pg_backend_pid() AND usename IS DISTINCT FROM '$role' AND datname IS NOT NULL"
+prepared='SELECT to_json(ARRAY(SELECT gid FROM pg_prepared_xacts ORDER BY prepared))'
 reload() {
   was=$(q -c 'SELECT pg_conf_load_time()')
   q -c 'SELECT pg_reload_conf()' >/dev/null
@@ -78,6 +81,7 @@ over -U "$role" || { echo 'the user of the move does not get in'; exit 0; }
 unset PGPASSWORD
 if over -U "${POSTGRES_USER:-postgres}"; then echo 'others get in'; exit 0; fi
 [ "$(q -c "SELECT count(*) $others")" = 0 ] || { echo 'somebody is in'; exit 0; }
+[ "$(q -c "$prepared")" = '[]' ] || { echo 'a prepared transaction is open'; exit 0; }
 """
 
 _LIFT = """
@@ -101,7 +105,7 @@ _MAY = """
 hba=$(q -c 'SHOW hba_file')
 [ -w "$hba" ] && [ -w "$(dirname -- "$hba")" ] || { echo "$hba may not be written"; exit 0; }
 if grep -qF " $(readlink -f -- "$hba") " /proc/self/mountinfo; then echo "$hba is mounted by itself"; exit 0; fi
-echo "prepared $(q -c 'SELECT count(*) FROM pg_prepared_xacts')"
+echo "prepared $(q -c "$prepared")"
 echo "subscriptions $(q -c 'SELECT count(*) FROM pg_subscription WHERE subenabled')"
 echo "replica $(q -c 'SELECT pg_is_in_recovery()::int')"
 echo "cron $(q -c "SELECT count(*) FROM pg_settings WHERE name = 'cron.database_name'")"
@@ -132,8 +136,9 @@ class Postgres:
                 f"(POSTGRES_USER of {service} has to be a superuser by its socket, and pg_hba.conf its own file)"
             )
             return
-        if told["prepared"] != "0":
-            yield self._prepared(told["prepared"])
+        if gids := json.loads(told["prepared"]):
+            message, cure = self._prepared(gids)
+            yield f"{message} ({cure})"
         if told["subscriptions"] != "0":
             yield f"{name}: a subscription writes into it (ALTER SUBSCRIPTION … DISABLE)"
         if told["replica"] != "0":
@@ -153,9 +158,8 @@ class Postgres:
                     "see pg_stat_activity there, as POSTGRES_USER in the server's container",
                 ) from None
             raise
-        open_ = self._ask("q -c 'SELECT count(*) FROM pg_prepared_xacts'").strip()
-        if open_ != "0":
-            raise Refused(*_split(self._prepared(open_)))
+        if gids := json.loads(self._ask('q -c "$prepared"')):
+            raise Refused(*self._prepared(gids))
         said = self._lacks()
         if said:
             raise KillickError(f"{self.held.source}: the fence does not hold: {said}", "undo it: killick move rollback")
@@ -183,10 +187,12 @@ class Postgres:
             f"ALTER ROLE {role} SET default_transaction_read_only = on;"
         )
 
-    def _prepared(self, count: str) -> str:
+    def _prepared(self, gids: Sequence[str]) -> tuple[str, str]:
+        """What is wrong, and the cure."""
+        named = ", ".join(map(literal, gids[:_NAMED])) + (f" and {len(gids) - _NAMED} more" if gids[_NAMED:] else "")
         return (
-            f"{self.held.source}: {count} prepared transactions are open, and COMMIT PREPARED would write later "
-            "(end them: SELECT gid FROM pg_prepared_xacts, then COMMIT PREPARED or ROLLBACK PREPARED)"
+            f"{self.held.source}: prepared transactions are open, whose COMMIT PREPARED would write later: {named}",
+            "end each, in its own database (pg_prepared_xacts): COMMIT PREPARED or ROLLBACK PREPARED, and its name",
         )
 
     def _socket(self) -> Iterator[tuple[str, str]]:
@@ -220,8 +226,3 @@ def _scram(password: str) -> str:
     stored = hashlib.sha256(client).digest()
     coded = [base64.b64encode(part).decode() for part in (salt, stored, server)]
     return f"SCRAM-SHA-256${_ROUNDS}:{coded[0]}${coded[1]}:{coded[2]}"
-
-
-def _split(sentence: str) -> tuple[str, str]:
-    message, _, cure = sentence.partition(" (")
-    return message, cure.removesuffix(")")

@@ -61,7 +61,7 @@ class Freeze:
 def _held(move: Move) -> str:
     """The id of the move that holds the project, "" where none does."""
     try:
-        return move.old.host.read(f"{move.old.home}/{mark(move.old.server.project)}").decode().strip()
+        return move.old.host.read(f"{move.old.home}/{mark(move.old.server.project)}").decode().partition("\n")[0]
     except NotFound:
         return ""
 

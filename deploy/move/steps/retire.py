@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from deploy.frozen import mark
 from deploy.move import carry
 from deploy.move.site import LONG
 from deploy.move.sources import databases
@@ -46,6 +47,8 @@ class Retire:
         if policies:
             move.old.host.run(["docker", "update", "--restart=no", *policies])
             move.old.compose("stop", timeout=_STOP)
+        # a project that comes back to a server: from now on it is deployed there again
+        move.new.host.shell('cd; rm -f -- "$1"', mark(move.new.server.project))
         # from now on the project's backups are of the new server: the first one says so
         move.new.compose(
             "run", "--rm", "--no-deps", "-T", move.new.sidecar, "backup", "--adopt", "--json", timeout=LONG

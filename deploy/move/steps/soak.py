@@ -1,4 +1,5 @@
-"""The move is closed: its dump goes from both servers, and what is still to be looked at is said."""
+"""The move is closed: its dump goes from both servers, the mark on old says where the project is now, and what is still
+to be looked at is said."""
 
 from __future__ import annotations
 
@@ -27,6 +28,8 @@ class Soak:
     def act(self, move: Move, watch: Watch) -> None:
         for site in (move.old, move.new):
             Handover(site, move.id).remove(image(site))
+        now = f"{move.id}\n{move.new.server.address}, {move.new.server.directory}\n"
+        move.old.host.write(f"{move.old.home}/{mark(move.old.server.project)}", now.encode(), 0o600)
         found = _backups(move)
         first = f"the newest backups that the new server lists: {', '.join(found)}" if found else "it lists none yet"
         told = [

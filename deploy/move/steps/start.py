@@ -35,7 +35,7 @@ class Start:
 
     def verify(self, move: Move) -> str:
         for sentence in _unwell(move):
-            raise KillickError(sentence, f"see its log on {move.new.host.name}; nothing was switched")
+            raise KillickError(sentence, _cure(move))
         return f"{len(move.spec.check.paths)} paths answer at {move.new.server.address} as {', '.join(move.spec.names)}"
 
     def undo(self, move: Move) -> None:
@@ -47,28 +47,34 @@ def come_up(move: Move) -> None:
     config = move.new.config()
     services = [name for name in config["services"] if name != move.new.sidecar]
     move.new.compose("up", "--detach", *services, timeout=_WELL)
-    healthy(
-        [each for each in wanted(config) if each.name in services], lambda: _steady(move), _WELL, _SETTLE
-    )  # fmt: skip
+    asked, cure = [each for each in wanted(config) if each.name in services], _cure(move)
+    healthy(asked, lambda: _steady(move), _WELL, _SETTLE, cure)
     end = time.monotonic() + _WELL
     while sentence := next(_unwell(move), ""):
         if time.monotonic() > end:
-            raise KillickError(sentence, f"see its log on {move.new.host.name}; nothing was switched")
+            raise KillickError(sentence, cure)
         time.sleep(_PAUSE)
 
 
 def _steady(move: Move) -> list[Container]:
-    """Its containers. Raises KillickError for one that crashes again and again: writes are refused while we wait."""
+    """Its containers. Raises KillickError for one that crashes again and again, or whose health check has given up:
+    writes are refused while we wait, and a rehearsal waits the same way."""
     found = move.new.containers()
     for each in found:
         if each.restarts >= _CRASHES:
-            raise KillickError(f"{each} on {move.new.host.name} crashes again and again", "see its log there")
+            raise KillickError(f"{each} on {move.new.host.name} crashes again and again", _cure(move))
+        if each.health == "unhealthy":
+            raise KillickError(f"{each} on {move.new.host.name}: it never got well", _cure(move))
     return found
 
 
 def go_down(move: Move) -> None:
     if there := {each.service for each in move.new.containers()} & set(move.spec.apps):
         move.new.compose("rm", "--stop", "--force", *sorted(there), timeout=_WELL)
+
+
+def _cure(move: Move) -> str:
+    return f"see its log on {move.new.host.name}; nothing was switched"
 
 
 def _unwell(move: Move) -> Iterator[str]:

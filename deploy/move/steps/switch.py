@@ -40,8 +40,8 @@ class Switch:
     def verify(self, move: Move) -> str:
         if move.traffic.serves() != "new" and not move.traffic.by_hand:
             raise KillickError(f"{move.traffic.serves()} serves, and not new alone", "killick move resume")
-        if not move.traffic.is_open():
-            raise KillickError("writes are still refused", "killick move resume")
+        if refused := [*move.traffic.refusing(), *move.traffic.closed_ways()]:
+            raise KillickError(f"writes are still refused: {'; '.join(refused)}", "killick move resume")
         self._looked_at(move)
         marker = move.spec.check.marker
         told = f"{marker} says so under every name, by every way" if marker else "every name answers (no marker)"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from deploy.frozen import mark
 from tests.kit import Ran, wait_for
 from tests.lab import docker
-from tests.lab.two import PASSWORD, Lab, scripted
+from tests.lab.two import ADDRESS, PASSWORD, SITE, Lab, scripted
 from tests.lab.two.load import Compared, Ledger, compare
 
 SPEC = docker.ROOT / "tests/lab/two/shop.toml"
@@ -36,6 +37,12 @@ class Runner:
 
     def run(self, *argv: str) -> Ran:
         return self.move("run", "shop.toml", "--yes", "shop", *argv)
+
+    def dies(self, named: Path, *argv: str) -> Ran:
+        """A verb whose process dies after the first event that `named` does not name yet (tests/…/dies.py)."""
+        words = self.lab.words(sys.executable, "-m", "tests.end_to_end.moves.dies", named, "move", *argv)
+        done = subprocess.run(words, **self._how(), timeout=400)
+        return self._seemly(Ran(done.returncode, done.stdout, done.stderr))
 
     def killed(self, when: Callable[[str], bool]) -> bool:
         """Whether a move was killed, once that holds of its journal's text; False where it ended before."""
@@ -107,6 +114,7 @@ def moved(runner: Runner, ledger: Ledger) -> None:
     assert lab.ask("edge") == lab.ask("old") == (200, "new")
     assert lab.on("old", "docker ps --quiet") == ""
     assert lab.on("old", "ls -A /root/.killick") == lab.on("new", "ls -A /root/.killick") == ""
+    assert lab.on("old", f"cat /root/{mark('shop')}").splitlines()[1] == f"{ADDRESS['new']}, {SITE}"
     lab.compose("old", "start db")
     wait_for(lambda: "accepting" in lab.compose("old", "exec -T db pg_isready -h 127.0.0.1", check=False))
     compared = compare(ledger, scripted.canaries(lab, "old"), scripted.canaries(lab, "new"))

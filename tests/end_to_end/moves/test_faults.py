@@ -25,7 +25,7 @@ FAILS_TO_MIGRATE = "\ndb = POOL.getconn()\ndb.cursor().execute('ALTER TABLE nowh
 class Fault:
     """`when` is what the journal holds when it comes; `says` a part of the error; `mend` what an operator does.
 
-    `left`: what the fault holds up cannot be taken back before it is mended.
+    `left`: what the fault holds up cannot be taken back before it is mended. `code` is what the move ends with.
     """
 
     when: str
@@ -33,6 +33,7 @@ class Fault:
     says: str
     mend: Callable[[Lab], object] = id
     left: bool = False
+    code: int = 1
 
 
 def begun(step: str) -> str:
@@ -62,10 +63,10 @@ FAULTS = {
     ),
     "HAProxy's socket is gone": Fault(
         begun("start"), lambda lab: lab.on("edge", "rm /run/haproxy/admin.sock"), "HAProxy on edge",
-        lambda lab: lab.on("edge", "kill -USR2 1"), left=True,
+        lambda lab: lab.restart("edge"), left=True,
     ),
     "the app never gets well": Fault(
-        begun("final"), lambda lab: lab.on("new", f"cat >{SITE}/app.py", stdin=NEVER_WELL), "app",
+        begun("final"), lambda lab: lab.on("new", f"cat >{SITE}/app.py", stdin=NEVER_WELL), "it never got well",
     ),
     "its migration fails": Fault(
         begun("final"), lambda lab: lab.on("new", f"cat >>{SITE}/migrate; sed -i '/^migrate()/r {SITE}/migrate' "
@@ -73,6 +74,7 @@ FAULTS = {
     ),
     "what was restored is not what was dumped": Fault(
         '"key":"db.restore"', lambda lab: lab.sql("new", "UPDATE canary SET host = 'nobody'"), "is not what was dumped",
+        code=4,
     ),
     "somebody writes on old behind the fence": Fault(
         begun("start"), lambda lab: lab.sql("old", "INSERT INTO canary (id, host) VALUES ('late', 'old')"),
@@ -89,8 +91,9 @@ def test_before_the_first_write_on_new(runner: Runner, name: str) -> None:
         with Load() as users:
             wait_for(lambda: len(users.ledger.promised) > 20)
             ran = runner.meanwhile(fault.when, lambda: fault.come(lab))
-            assert (ran.code, fault.says in ran.err) == (1, True), ran.out + ran.err
+            assert (ran.code, fault.says in ran.err) == (fault.code, True), ran.out + ran.err
             if fault.left:
+                assert runner.move("rollback", "shop").code == 1
                 wrong = runner.move("status", "shop")
                 assert "Next: killick move rollback shop" in wrong.out, wrong.out
                 fault.mend(lab)

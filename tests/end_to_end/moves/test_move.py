@@ -9,6 +9,7 @@ from deploy.move.spec import load
 from deploy.move.windows import Sample, Window, windows
 from tests.end_to_end.moves.runner import SPEC, Runner, moved, on_old
 from tests.kit import wait_for
+from tests.lab.cloudflare import TOKEN, Cloudflare
 from tests.lab.two import ADDRESS, NAME, SITE
 from tests.lab.two.load import Ledger, Load
 
@@ -90,35 +91,55 @@ def test_move_after_move(runner: Runner, turn: int) -> None:
     moved(runner, users.ledger)
 
 
-BEFORE = ("prepare", "pre-sync", "read-only", "fence", "final", "land", "start")
+STEPS = ("prepare", "pre-sync", "read-only", "fence", "final", "land", "start", "cut", "switch", "names")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", BEFORE)
+@pytest.mark.parametrize("step", STEPS)
 def test_interrupted_in_a_step(runner: Runner, step: str) -> None:
-    """Ctrl-C, wherever it stands: the old server serves, and has everything."""
-    before = runner.lab.state()
-    with Load() as users:
+    """Ctrl-C, wherever it stands. Before the first write on new the old server serves again, and has everything; after
+    it the move stops, and goes on."""
+    before, spec = runner.lab.state(), runner.folder / "shop.toml"
+    at_cloudflare = f'provider = "cloudflare"\nzone = "{NAME}"\ntoken_variable = "T"'
+    spec.write_text(spec.read_text().replace('provider = "hand"', at_cloudflare))
+    with Cloudflare() as api, Load() as users:
+        api.zone["name"] = NAME
+        for name in (NAME, f"www.{NAME}"):
+            api.add("A", name, ADDRESS["old"])
+        runner = runner.given(T=TOKEN, CLOUDFLARE_BASE_URL=api.url)
         wait_for(lambda: len(users.ledger.promised) > 20)
-        runner.interrupted_in(step)
+        ran = runner.interrupted_in(step)
+        assert (ran.code, "stopped by SIGINT" in ran.err) == (1, True), ran.out + ran.err
+        report = runner.report()
+        if passed := report["no_return"]:
+            assert step in ("switch", "names")
+            assert (report["outcome"], report["next"]) == ("open", "killick move resume shop")
+            assert runner.move("rollback", "shop").code == 5
+            assert runner.move("resume", "shop", "--yes", "shop").code == 0
+        else:
+            assert report["outcome"] == "rolled back"
         after = len(users.ledger.promised)
         wait_for(lambda: len(users.ledger.promised) > after + 20)
+    if passed:
+        moved(runner, users.ledger)
+        return
     on_old(runner, users.ledger)
-    assert runner.report()["outcome"] == "rolled back"
     now = runner.lab.state()
     assert {key: now[key] for key in STAYS} == {key: before[key] for key in STAYS}
 
 
 @pytest.mark.slow
-def test_a_transaction_that_was_prepared_after_the_plan(runner: Runner) -> None:
+@pytest.mark.parametrize("step", ["read-only", "fence"])
+def test_a_transaction_that_was_prepared_after_the_plan(runner: Runner, step: str) -> None:
     """It would be committed behind the fence: the fence is not taken for one, and old serves on."""
     lab = runner.lab
     lab.sql("old", "ALTER SYSTEM SET max_prepared_transactions = 4")
     lab.compose("old", "restart db")
     wait_for(lambda: lab.status("edge") == 200)
     prepare = "BEGIN; INSERT INTO canary (id, host) VALUES ('prepared', 'old'); PREPARE TRANSACTION 'late'"
-    ran = runner.meanwhile('"event":"begun","step":"read-only"', lambda: lab.sql("old", prepare))
+    ran = runner.meanwhile(f'"event":"begun","step":"{step}"', lambda: lab.sql("old", prepare))
     assert ran.code == 5, ran.err
-    assert "prepared" in ran.err
+    assert "COMMIT PREPARED would write later: 'late'" in ran.err
+    assert runner.report()["outcome"] == "rolled back"
     lab.sql("old", "ROLLBACK PREPARED 'late'")
     on_old(runner, Ledger())

@@ -116,6 +116,10 @@ class Lab:
             )
         return done.stdout
 
+    def restart(self, machine: str) -> None:
+        docker("restart", "--time=2", f"{_PREFIX}-{machine}")
+        _wait(lambda: self.status(machine) != 0, f"{machine} answers", lambda: "")
+
     def compose(self, server: str, words: str, *, check: bool = True, stdin: str | None = None) -> str:
         return self.on(server, f"cd {SITE} && {COMPOSE} {words}", check=check, stdin=stdin)
 
