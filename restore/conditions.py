@@ -22,13 +22,17 @@ FILES = "files"
 
 @dataclass(frozen=True)
 class Options:
-    """What of a backup is restored, and how. `tables` as a person types them; `adopt`: it is production from now on."""
+    """What of a backup is restored, and how. `tables` as a person types them; `adopt`: it is production from now on.
+
+    `look`: in the end all that is there is read back.
+    """
 
     tables: tuple[str, ...] = ()
     rows: bool = True
     in_place: bool = False
     adopt: bool = False
     require_mask: bool = False
+    look: bool = False
 
     @property
     def whole(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from killick import __version__, layout, records
 from killick.bring import Opened, check_room
@@ -25,6 +27,7 @@ from restore.archives import Brought, bring
 from restore.conditions import Conditions, Options
 from restore.guards import Standing
 from restore.hooks import Hooks
+from restore.look import look
 from restore.result import Result
 from restore.target import Target
 
@@ -51,6 +54,7 @@ class Refresh:
         self.swapped = self.kept = False
         self._archive: Brought | None = None
         self._opened: Opened | None = None
+        self._seen: Mapping[str, Any] | None = None
         self._beside: Engine | None = None
         self._stack = ExitStack()
         self.conditions.same_kind(manifest)
@@ -100,11 +104,15 @@ class Refresh:
         if self.hooks.scripts:
             names = ", ".join(path.name for path in self.hooks.scripts)
             steps.append(timed("hooks", f"{names}, before anybody sees the copy", self._run_hooks))
-        if isinstance(self.engine, Settling):
+        if isinstance(self.engine, Settling) and not self.options.look:
             steps.append(timed("analyze", "statistics, so that the copy is quick from the start", self._settle))
         return steps
 
     def _taking(self) -> list[Step]:
+        seen = timed("look", "every row that is there is read back, and statistics are made meanwhile", self._look)
+        return [*self._swapping(), *([seen] if self.options.look else [])]
+
+    def _swapping(self) -> list[Step]:
         if not self.beside:
             return []
         kept = self.standing not in (Standing.NEW, Standing.EMPTY)
@@ -190,6 +198,7 @@ class Refresh:
             self.backup.id, self.target.url, dict(self.phases.seconds), rows,
             amount(opened.manifest) if self.options.whole else _of_part(self.options),
             self.age, undo if self.kept else None, tuple(dict.fromkeys(self.notes)),
+            self._seen,
         )  # fmt: skip
 
     def _download(self, phases: Phases) -> None:
@@ -241,7 +250,7 @@ class Refresh:
 
     @property
     def _made(self) -> Engine:
-        return self._beside or self.engine
+        return self._beside if self._beside is not None and not self.swapped else self.engine
 
     def _clear(self, _watch: Watch) -> None:
         if isinstance(self.engine, Replaceable):
@@ -257,6 +266,13 @@ class Refresh:
     def _settle(self, _watch: Watch) -> None:
         if isinstance(self._made, Settling):
             self._made.settle()
+
+    def _look(self, watch: Watch) -> None:
+        """By the source's own settings, whatever the target's are."""
+        with ThreadPoolExecutor(1) as beside:
+            settled = beside.submit(self._settle, watch)
+            self._seen = look(self.session, self.backup.source, self.backup.id)
+            settled.result()
 
     def _swap(self, _watch: Watch) -> None:
         if self._beside is None or not isinstance(self.engine, Replaceable):

@@ -42,14 +42,15 @@ _YES = click.option(
     "--require-mask", is_flag=True, help="Refuse while a column that looks personal is neither masked nor kept."
 )
 @click.option("--adopt", is_flag=True, help="It is production from now on: owners and grants, no mark of a copy.")
+@click.option("--look", is_flag=True, hidden=True, help="Read back all that is there in the end: for `killick move`.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @_PRODUCTION
 @_YES
 @_JSON
 def restore(
     id: str, into: str | None, source: str, at: str, everything: bool, tables: tuple[str, ...], schema_only: bool,
-    to_sql: bool, undo: bool, in_place: bool, require_mask: bool, adopt: bool, dry_run: bool, production: str, yes: str,
-    as_json: bool,
+    to_sql: bool, undo: bool, in_place: bool, require_mask: bool, adopt: bool, look: bool, dry_run: bool,
+    production: str, yes: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Restore a backup into a database or a folder, without losing what is there.
 
@@ -76,7 +77,7 @@ def restore(
     if into is not None and not into.strip():
         raise SettingsError("--into is empty: is the variable that it is given set?", "leave it out, or name a target")
     _agree(locals(), id)
-    options = Options(tables, not schema_only, in_place, adopt, require_mask)
+    options = Options(tables, not schema_only, in_place, adopt, require_mask, look)
     session = begin("project")
     if undo:
         _tell(local.undo(session, source, into or ""), "undone", as_json)

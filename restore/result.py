@@ -12,7 +12,8 @@ class Result:
     """`rows` are those that went in without an error; `amount` says the same to a person, in the source's own words.
 
     `id` is None after an undo or a reset. `undo` is the command that takes it back, None where there is no way back.
-    `age` is how old the data is, `notes` are sentences.
+    `age` is how old the data is, `notes` are sentences. `look` is what was there in the end, as restore/look.py tells
+    it, where that was asked for.
     """
 
     id: str | None
@@ -23,10 +24,12 @@ class Result:
     age: str = ""
     undo: str | None = None
     notes: tuple[str, ...] = field(default=())
+    look: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.id, "into": self.into, "seconds": dict(self.seconds), "rows": self.rows, "undo": self.undo,
+            **({} if self.look is None else {"look": self.look}),
         }  # fmt: skip
 
     def text(self, done: str) -> str:

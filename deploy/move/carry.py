@@ -10,10 +10,12 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from deploy.move.handover import Handover
+from deploy.move.hand import Hand
+from deploy.move.handover import PASSWORDS, Handover
 from deploy.move.hosts import between
 from deploy.move.site import LONG, Site
 from deploy.move.sources import Held, databases
@@ -23,7 +25,6 @@ from killick.contents import Contents
 from killick.errors import CommandFailed, Corrupt, KillickError
 from killick.process import write_to
 
-_PASSWORD = "/run/killick-move-password"  # noqa: S105  # a path
 _OURS = {
     "STORE": "file:///handover", "SCRATCH_DIR": "/handover/.scratch", "CACHE_DIR": "/handover/.scratch/cache",
     "CODEC": "none", "READ_BACK": "off", "EVIDENCE": "dump",
@@ -31,8 +32,8 @@ _OURS = {
 _UNSET = ("AGE_RECIPIENTS", "NOTIFY_URLS", "SENTRY_DSN", "PING_URL", "MASK", "EVIDENCE_KEY")
 _SETTINGS = {f"{name}_FILE": "" for name in (*_OURS, *_UNSET)} | dict.fromkeys(_UNSET, "") | _OURS
 _ROOM = 2  # times the data that the new server has to have free
-_TAR = "cd /handover; exec tar -cf - -- *"
-_UNTAR = "exec tar -C /handover --no-same-owner -xf -"
+# the hosts' own tar reads it on one side, and the sidecar, whoever that is, on the other: the folder above is 0700
+_OURS_TO_READ = 'killick "$@"; chmod -R a+rwX /handover/*'
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Fenced:
 
     user: str
     password_file: str
+    """In the sidecar."""
 
 
 @dataclass(frozen=True)
@@ -61,39 +63,52 @@ class Figures:
         return {"rows": self.rows, "tables": self.tables, "checksum": self.checksum}
 
 
+@dataclass(frozen=True)
+class Restored:
+    """What was dumped, and what is there; `compared` is the part of its seconds that reading it back took."""
+
+    before: Figures
+    after: Figures
+    compared: float
+
+
 def fenced(move: Move, held: Held) -> Fenced:
     from deploy.move import fences
 
-    return Fenced(fences.one(move.old, held, move.id).user, Handover(move.old, move.id).password_file(held.source))
+    return Fenced(fences.one(move.old, held, move.id).user, f"{PASSWORDS}/{held.source}")
 
 
 def dump(move: Move, held: Held, through: Fenced | None = None) -> str:
     """The id of a backup of `held` in the move's folder on old. Raises KillickError."""
-    Handover(move.old, move.id).make()
-    told = json.loads(_killick(move, move.old, held, "backup", held.source, "--adopt", "--json", through=through))
+    words = ("backup", held.source, "--adopt", "--json")
+    told = json.loads(_killick(move, move.old, held, *words, through=through, script=_OURS_TO_READ))
     return str(told[0]["id"])
 
 
 def archive(move: Move, held: Held, through: Fenced) -> str:
     """The id of an ordinary backup through the fence, in the project's real store."""
-    told = _killick(
-        move, move.old, held, "backup", held.source, "--adopt", "--json", through=through, ours=False
-    )  # fmt: skip
+    told = _as_ever(move, move.old, held, "backup", held.source, "--adopt", "--json", through=through)
     return str(json.loads(told)[0]["id"])
 
 
 def copy(move: Move) -> None:
-    """The move's folder on old to that on new, right through us. Raises CommandFailed, Unreachable."""
-    Handover(move.new, move.id).make()
-    old = move.old.command(*_run(move, move.old, "sh", {}), "-euc", _TAR)
-    new = move.new.command(*_run(move, move.new, "sh", {}), "-euc", _UNTAR)
-    with between(move.old.host, move.new.host), write_to(old, new):
+    """The move's folder on old to that on new, right through us. Raises KillickError, Unreachable."""
+    old, new = (Handover(site, move.id) for site in (move.old, move.new))
+    new.make()
+    send = ["tar", "--create", "--file=-", f"--directory={old.store}", "--exclude=./.scratch", "."]
+    take = ["tar", "--extract", "--file=-", f"--directory={new.store}", "--no-same-owner", "--preserve-permissions"]
+    with between(move.old.host, move.new.host), write_to(move.old.host.command(send), move.new.host.command(take)):
         pass
 
 
-def restore(move: Move, held: Held, id: str) -> None:
-    """Into the project's own on new, which is empty: killick refuses it otherwise."""
-    _killick(move, move.new, held, "restore", id, "--adopt", "--json")
+def restore(move: Move, held: Held, id: str) -> Restored:
+    """Into the project's own on new, which is empty: killick refuses it otherwise. Every row is read back.
+
+    Raises Corrupt where what is there is not what was dumped.
+    """
+    told = json.loads(_killick(move, move.new, held, "restore", id, "--adopt", "--look", "--json"))
+    before, after = same(told["look"], f"{held.source} on {move.new.host.name}")
+    return Restored(before, after, float(told["seconds"]["look"]))
 
 
 def look(move: Move, site: Site, held: Held, like: str = "", through: Fenced | None = None) -> dict[str, Any]:
@@ -105,7 +120,6 @@ def look(move: Move, site: Site, held: Held, like: str = "", through: Fenced | N
 
 def facts(move: Move, site: Site, held: Held) -> dict[str, Any] | None:
     """None where the database is not there."""
-    Handover(site, move.id).make()
     found: dict[str, Any] | None = json.loads(_killick(move, site, held, "look", held.source, "--facts"))["facts"]
     return found
 
@@ -137,8 +151,8 @@ def still(move: Move, held: Held, id: str, through: Fenced) -> bool:
 def archived(move: Move, held: Held, id: str, dumped: str) -> None:
     """Raises Corrupt unless the backup in the real store holds what the final dump holds."""
     contents = []
-    for ours, which in ((True, dumped), (False, id)):
-        document = json.loads(_killick(move, move.old, held, "show", which, "--json", ours=ours))
+    for killick, which in ((_killick, dumped), (_as_ever, id)):
+        document = json.loads(killick(move, move.old, held, "show", which, "--json"))
         if "contents" not in document:  # encrypted: its own checksums are all that can be had here
             return
         contents.append(document["contents"])
@@ -200,7 +214,7 @@ def _peek(move: Move, site: Site, held: Held) -> dict[str, Any] | None:
     if site.sidecar in site.running():
         told = site.compose("exec", "-T", site.sidecar, "killick", *verb, timeout=600)
     else:
-        told = _killick(move, site, held, *verb, ours=False)
+        told = _as_ever(move, site, held, *verb)
     found: dict[str, Any] | None = json.loads(told)["facts"]
     return found
 
@@ -210,30 +224,37 @@ def timed(began: float) -> float:
 
 
 def _killick(
-    move: Move, site: Site, held: Held, *verb: str, through: Fenced | None = None, ours: bool = True
+    move: Move, site: Site, held: Held, *verb: str, through: Fenced | None = None, script: str = 'exec killick "$@"'
 ) -> str:  # fmt: skip
-    given = dict(_SETTINGS) if ours else {}
-    mounts: list[str] = []
-    if through is not None:
-        mounts = ["-v", f"{through.password_file}:{_PASSWORD}:ro"]
-        given |= {
-            held.variable: held.as_user(through.user), f"{held.variable}_FILE": "",
-            held.password: "", f"{held.password}_FILE": _PASSWORD,
-        }  # fmt: skip
-    words = _run(move, site, "", given, *mounts, folder=ours)
+    """By the move's own settings, in the container that waits for it."""
+    given = {**_SETTINGS, **(_through(held, through) if through else {})}
+    hand = Hand(site, move.id)
+    with _told(site, held, verb[0]):
+        return hand.run("sh", "-euc", script, "killick", *verb, given=given, timeout=LONG)
+
+
+def _as_ever(move: Move, site: Site, held: Held, *verb: str, through: Fenced | None = None) -> str:
+    """By the project's own settings."""
+    mount = ("-v", f"{Handover(site, move.id).passwords}:{PASSWORDS}:ro") if through else ()
+    given = _through(held, through) if through else {}
+    values = (word for name, value in sorted(given.items()) for word in ("-e", f"{name}={value}"))
+    with _told(site, held, verb[0]):
+        return site.compose("run", "--rm", "--no-deps", "-T", *mount, *values, site.sidecar, *verb, timeout=LONG)
+
+
+def _through(held: Held, through: Fenced) -> Mapping[str, str]:
+    return {
+        held.variable: held.as_user(through.user), f"{held.variable}_FILE": "",
+        held.password: "", f"{held.password}_FILE": through.password_file,
+    }  # fmt: skip
+
+
+@contextmanager
+def _told(site: Site, held: Held, verb: str) -> Iterator[None]:
     try:
-        return site.compose(*words, *verb, timeout=LONG)
+        yield
     except CommandFailed as error:
         raise KillickError(
-            f"killick {verb[0]} of {held.source} on {site.host.name} ended with {error.status}: {error.stderr}",
+            f"killick {verb} of {held.source} on {site.host.name} ended with {error.status}: {error.stderr}",
             "its words say what to do; nothing was switched",
         ) from None
-
-
-def _run(
-    move: Move, site: Site, entrypoint: str, given: Mapping[str, str], *more: str, folder: bool = True
-) -> tuple[str, ...]:  # fmt: skip
-    other = ("--entrypoint", entrypoint) if entrypoint else ()
-    mount = ("-v", f"{Handover(site, move.id).path}/store:/handover") if folder else ()
-    values = tuple(word for name, value in sorted(given.items()) for word in ("-e", f"{name}={value}"))
-    return ("run", "--rm", "--no-deps", "-T", *other, *mount, *more, *values, site.sidecar)

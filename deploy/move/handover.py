@@ -2,7 +2,9 @@
 
 ~/.killick/move-<id>-<project>    0700: what lies below is nobody's but ours
     store/                        0777, since the sidecar writes it as whoever it is in its container
-    password-<source>             of the move's own user, on the old server alone
+    passwords/<source>            of the move's own user, on the old server alone
+
+A container works with it (hand.py), and goes with it.
 """
 
 from __future__ import annotations
@@ -17,9 +19,13 @@ _MAKE = """
 umask 077
 mkdir -p -- "$1"
 chmod 700 -- "$1"
-mkdir -p -- "$1/store/.scratch"
+mkdir -p -- "$1/store/.scratch" "$1/passwords"
 chmod 777 -- "$1/store" "$1/store/.scratch"
+chmod 755 -- "$1/passwords"
 """
+_ENDS = 60.0  # seconds that its container may take to end
+PASSWORDS = "/run/killick-move"
+"""Where a container has the passwords."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,19 @@ class Handover:
     @property
     def path(self) -> str:
         return f"{self.site.home}/.killick/move-{self.id}-{self.site.server.project}"
+
+    @property
+    def hand(self) -> str:
+        """The container's name."""
+        return f"killick-move-{self.id}-{self.site.server.project}"
+
+    @property
+    def store(self) -> str:
+        return f"{self.path}/store"
+
+    @property
+    def passwords(self) -> str:
+        return f"{self.path}/passwords"
 
     def make(self) -> str:
         """Its path; it may be there already."""
@@ -51,11 +70,12 @@ class Handover:
             return self.site.host.read(file).decode().strip()
 
     def password_file(self, source: str) -> str:
-        return f"{self.path}/password-{source}"
+        return f"{self.passwords}/{source}"
 
     def remove(self, image: str) -> None:
         """The sidecar's files are its user's; `image` is one that is on this server."""
         path = self.path
+        self.site.host.run(["docker", "rm", "--force", self.hand], timeout=_ENDS)
         if self.site.host.shell('[ -d "$1" ] && echo there || :', path):
             self.site.empty(path, image)
             self.site.host.shell('rmdir -- "$1"', path)

@@ -56,6 +56,8 @@ _OPTIONS = (
     "RequestTTY=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
+    # a multiple of the first choice's speed, where the processors know AES; what both sides agree to is still theirs
+    "Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com",
 )
 _SHARED = ("-o", "LogLevel=ERROR", "-o", "ControlMaster=no", "-o", "ProxyCommand=false")
 

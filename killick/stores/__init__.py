@@ -80,6 +80,17 @@ class Sweeps(Protocol):
         """Ends the unfinished puts of exactly `key` (parts, multipart uploads); gives how many there were."""
 
 
+@runtime_checkable
+class Beside(Protocol):
+    """A store's optional role: what lies on its own disk is stored, and given, without being copied."""
+
+    def take(self, key: str, path: Path) -> Stored | None:
+        """As `put` with `if_absent`; `path` is gone then. None where it has to be copied."""
+
+    def lend(self, key: str, path: Path) -> bool:
+        """As `get`, for somebody who only reads and removes it. False where it has to be copied."""
+
+
 def sweep(store: Store, key: str) -> int:
     return store.sweep(key) if isinstance(store, Sweeps) else 0
 

@@ -61,6 +61,32 @@ class Folder:
                 raise StoreError(f"{key} has {found.st_size} bytes, and {stat.st_size} were written")
         return _stored(key, stat, sha256)
 
+    def take(self, key: str, path: Path) -> Stored | None:
+        target = self._target(key)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_PART}")
+        with self._explained(key):
+            _make_folders(part.parent)
+            try:
+                path.rename(part)
+            except OSError:  # another disk
+                return None
+            try:
+                part.chmod(0o600)
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+                _link(part, target, key)
+            finally:
+                part.unlink(missing_ok=True)
+            sync_folder(target.parent)
+            return _stored(key, target.stat())
+
+    def lend(self, key: str, path: Path) -> bool:
+        try:
+            os.link(self._target(key), path)
+        except OSError:  # or it is not there: `get` says so
+            return False
+        return True
+
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
         source = self._target(key)
         with self._explained(key), source.open("rb") as file, Partial(path) as partial:

@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from killick.compare import compare
+from killick.contents import Contents
 from tests.blocks import blocks
 from tests.kit import Project, wait_for, wrapper
 from tests.lab.pgbouncer import Pgbouncer
@@ -265,6 +267,23 @@ def test_the_newest_backup_tells_who_production_is_too(
         project.run("backup", "--adopt", DATABASE_URL=moved, RESTORE_URL=None)
         refused = project.run("restore", old, "--into", moved, "--yes", database, expect=5)
         assert "is the very database" in refused.err
+    finally:
+        postgres18.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+def test_what_a_move_restored_is_read_back_and_has_statistics(
+    project: Project, postgres18: Postgres, database: str
+) -> None:
+    backup = project.back_up()
+    moved = postgres18.create(database)
+    try:
+        settings = {"DATABASE_URL": moved, "RESTORE_URL": None}
+        told = json.loads(project.run("restore", backup, "--adopt", "--look", "--json", **settings).out)
+        seen, wanted = (Contents.from_json(told["look"][name]) for name in ("contents", "like"))
+        assert compare(wanted, seen) == []
+        assert seen.rows == told["rows"] > 0
+        assert told["seconds"].keys() >= {"restore", "swap", "look"}
+        assert postgres18.execute("SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'orders'", database) == [(True,)]
     finally:
         postgres18.execute(f'DROP DATABASE "{database}" WITH (FORCE)')
 

@@ -6,7 +6,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from deploy.move import carry, databases, volumes
-from deploy.move.carry import Figures
 from deploy.move.sources import Held, folders
 from deploy.move.sources import databases as of
 from deploy.move.step import Move
@@ -61,19 +60,11 @@ def _land(move: Move, held: Held) -> None:
     source = held.source
     move.journal.keep("land", f"{source}.began", True)
     began = time.monotonic()
-    carry.restore(move, held, dumped(move, source))
-    move.journal.keep("land", f"{source}.restore", carry.timed(began))
-    began = time.monotonic()
-    figures = compared(move, held)
-    move.journal.keep("land", f"{source}.compare", carry.timed(began))
-    for name, each in zip(("before", "after"), figures, strict=True):
-        move.journal.keep("land", f"{source}.{name}", each.to_json())
-
-
-def compared(move: Move, held: Held) -> tuple[Figures, Figures]:
-    """What was dumped and what is on new. Raises Corrupt where they differ."""
-    found = carry.look(move, move.new, held, dumped(move, held.source))
-    return carry.same(found, f"{held.source} on {move.new.host.name}")
+    restored = carry.restore(move, held, dumped(move, source))
+    move.journal.keep("land", f"{source}.restore", round(carry.timed(began) - restored.compared, 3))
+    move.journal.keep("land", f"{source}.compare", restored.compared)
+    move.journal.keep("land", f"{source}.before", restored.before.to_json())
+    move.journal.keep("land", f"{source}.after", restored.after.to_json())
 
 
 def _folders(move: Move) -> None:

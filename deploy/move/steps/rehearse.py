@@ -36,17 +36,13 @@ class Rehearse:
             began = time.monotonic()
             carry.copy(move)
             seconds["copy"] = carry.timed(began)
-            began = time.monotonic()
+            began, seconds["compare"] = time.monotonic(), 0.0
             for held in of(move):
                 move.journal.keep(self.name, "began", True)
-                carry.restore(move, held, ids[held.source])
-            seconds["restore"] = carry.timed(began)
-            began = time.monotonic()
-            for held in of(move):
-                found = carry.look(move, move.new, held, ids[held.source])
-                before, _ = carry.same(found, f"{held.source} on {move.new.host.name}")
-                move.journal.keep(self.name, f"{held.source}.figures", before.to_json())
-            seconds["compare"] = carry.timed(began)
+                restored = carry.restore(move, held, ids[held.source])
+                move.journal.keep(self.name, f"{held.source}.figures", restored.before.to_json())
+                seconds["compare"] += restored.compared
+            seconds["restore"] = carry.timed(began) - seconds["compare"]
             began = time.monotonic()
             start.come_up(move)
             seconds["start"] = carry.timed(began)

@@ -1,0 +1,66 @@
+"""A container of the sidecar that waits for work on a server, with the project's own settings and the move's folder.
+
+Docker takes a second or two to make a container, and behind the fence everything is waited for: one that is there
+already does all of the move's work. Whatever an earlier run of ours left at work in it ends before the next begins. It
+goes with the move's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploy.move.handover import PASSWORDS, Handover
+from deploy.move.site import Site
+from killick.errors import CommandFailed
+
+_BEGIN = 120.0  # seconds
+_GONE = 43  # the word of _RUN for a container that does not run
+_RUN = f"""
+[ "$(docker container inspect --format '{{{{.State.Running}}}}' "$1" 2>/dev/null)" = true ] || exit {_GONE}
+shift
+exec docker exec "$@"
+"""
+_ours: set[str] = set()  # names of those that this process began
+_one = threading.Lock()  # at a time is begun
+
+
+@dataclass(frozen=True)
+class Hand:
+    site: Site
+    id: str
+
+    def run(self, *argv: str, given: Mapping[str, str] | None = None, timeout: float = 60.0) -> str:
+        """What it prints, with the environment `given` besides the project's own. Raises as Site.compose does."""
+        values = [word for name, value in sorted((given or {}).items()) for word in ("--env", f"{name}={value}")]
+        name = Handover(self.site, self.id).hand
+        self._begin(name)
+        try:
+            return self.site.host.shell(_RUN, name, *values, name, *argv, timeout=timeout)
+        except CommandFailed as error:
+            if error.status != _GONE:
+                raise
+        _ours.discard(name)
+        self._begin(name)
+        return self.site.host.shell(_RUN, name, *values, name, *argv, timeout=timeout)
+
+    def _begin(self, name: str) -> None:
+        with _one:
+            if name not in _ours:
+                self._make(name)
+                _ours.add(name)
+
+    def _make(self, name: str) -> None:
+        handover = Handover(self.site, self.id)
+        given = f"{handover.make()}/hand.json"
+        self.site.host.run(["docker", "rm", "--force", name], timeout=_BEGIN)
+        # nobody asks after its health: that would only take a processor's time
+        waits = {"entrypoint": ["tini", "--", "sleep"], "command": ["infinity"], "healthcheck": {"disable": True}}
+        self.site.host.write(given, json.dumps({"services": {self.site.sidecar: waits}}).encode())
+        self.site.compose(
+            "-f", given, "run", "--detach", "--rm", "--no-deps", f"--name={name}",
+            f"--volume={handover.store}:/handover", f"--volume={handover.passwords}:{PASSWORDS}:ro", self.site.sidecar,
+            timeout=_BEGIN,
+        )  # fmt: skip
