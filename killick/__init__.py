@@ -1,8 +1,4 @@
 """killick: backups of a compose project, and the evidence that they can be restored."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("killick")
-except PackageNotFoundError:  # a checkout that was not installed
-    __version__ = "0+unknown"
+__version__ = "0.1.0"
+"""Of the package: looking it up among what is installed takes longer than most of our child processes live."""
