@@ -16,7 +16,7 @@ from killick.engines import Engine, Facts
 from killick.errors import Corrupt, EmptyDump, KillickError, NoSpace
 from killick.figures import size
 from killick.manifest import Archive, Manifest
-from killick.stores import Beside, Store
+from killick.stores import Store, Takes
 from killick.stream import Measure, measure, write_whole
 from killick.tar import attributes_of, pack
 from killick.watch import Phases, Watch
@@ -142,7 +142,7 @@ def _upload(
     store: Store, key: str, path: Path, whole: Measure, encoded: Path, archive: Archive, recipe: Recipe, watch: Watch
 ) -> None:
     """Uploads; beside it the codec's output is decoded once and compared with what went in. `path` may be gone then."""
-    if not recipe.read_back and isinstance(store, Beside) and store.take(key, path):
+    if not recipe.read_back and isinstance(store, Takes) and store.take(key, path):
         return
     reader = _ReadBack(encoded, archive, recipe) if recipe.read_back else None
     if reader:

@@ -13,7 +13,7 @@ from killick.contents import Contents
 from killick.errors import CommandFailed, Corrupt, NoSpace, NotFound
 from killick.figures import size
 from killick.manifest import Archive, Manifest, loads
-from killick.stores import Beside, Store
+from killick.stores import Store
 from killick.stream import Measure, Scratch, measure
 from killick.tar import unpack
 from killick.watch import Phases, Watch
@@ -62,8 +62,6 @@ def download(store: Store, manifest: Manifest, path: Path, phases: Phases) -> No
     """The first half of `fetch`: goes on with what an earlier one left there. Raises Corrupt when it is gone."""
     archive = archive_of(manifest)
     with phases.phase("download") as watch:
-        if isinstance(store, Beside) and store.lend(archive.key, path):
-            return
         try:
             store.get(archive.key, path, watch=watch)
         except NotFound:

@@ -81,14 +81,11 @@ class Sweeps(Protocol):
 
 
 @runtime_checkable
-class Beside(Protocol):
-    """A store's optional role: what lies on its own disk is stored, and given, without being copied."""
+class Takes(Protocol):
+    """A store's optional role: what lies on its own disk is stored without being copied."""
 
     def take(self, key: str, path: Path) -> Stored | None:
         """As `put` with `if_absent`; `path` is gone then. None where it has to be copied."""
-
-    def lend(self, key: str, path: Path) -> bool:
-        """As `get`, for somebody who only reads and removes it. False where it has to be copied."""
 
 
 def sweep(store: Store, key: str) -> int:

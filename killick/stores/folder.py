@@ -80,13 +80,6 @@ class Folder:
             sync_folder(target.parent)
             return _stored(key, target.stat())
 
-    def lend(self, key: str, path: Path) -> bool:
-        try:
-            os.link(self._target(key), path)
-        except OSError:  # or it is not there: `get` says so
-            return False
-        return True
-
     def get(self, key: str, path: Path, *, watch: Watch = unwatched) -> None:
         source = self._target(key)
         with self._explained(key), source.open("rb") as file, Partial(path) as partial:

@@ -16,7 +16,7 @@ import pytest
 
 from killick import stores
 from killick.errors import NotFound, SettingsError, StoreError, Taken
-from killick.stores import Beside, Store
+from killick.stores import Store, Takes
 from killick.watch import Watch
 
 SMALL, LARGE = 1_000, (20 << 20) + 7  # one request, and several parts, where a store has parts
@@ -136,26 +136,20 @@ def test_an_overwritten_object_has_another_etag(store: Store, file: Callable[...
     assert (tmp_path / "back").read_bytes() == two.read_bytes()
 
 
-def test_what_lies_on_a_stores_own_disk_is_stored_and_given_without_a_copy(
-    file: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_what_lies_on_a_stores_own_disk_is_stored_without_a_copy(file: Callable[..., Path], tmp_path: Path) -> None:
     store = stores.connect(f"file://{tmp_path}/store")
-    assert isinstance(store, Beside)
+    assert isinstance(store, Takes)
     source = file()
     inode, content = source.stat().st_ino, source.read_bytes()
     stored = store.take("app/x", source)
     assert not source.exists()
     assert [*store.list("")] == [stored]
-    assert store.lend("app/x", tmp_path / "lent")
-    assert (tmp_path / "lent").stat().st_ino == inode
+    assert (tmp_path / "store/app/x").stat().st_ino == inode
     with pytest.raises(Taken):
         store.take("app/x", file())
     store.get("app/x", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == content
     assert nothing_unfinished(store, "app/x")
-    store.delete("app/x")
-    assert (tmp_path / "lent").read_bytes() == content
-    assert not store.lend("app/x", tmp_path / "gone")
 
 
 def test_what_lies_on_another_disk_is_to_be_copied(file: Callable[..., Path], tmp_path: Path) -> None:
@@ -163,17 +157,15 @@ def test_what_lies_on_another_disk_is_to_be_copied(file: Callable[..., Path], tm
     if not shm.is_dir() or shm.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second disk here")
     store = stores.connect(f"file://{tmp_path}/store")
-    assert isinstance(store, Beside)
-    store.put("app/x", file())
+    assert isinstance(store, Takes)
     there = shm / f"killick-{secrets.token_hex(6)}"
     try:
-        assert not store.lend("app/x", there)
         there.write_bytes(b"elsewhere")
         assert store.take("app/y", there) is None
         assert there.read_bytes() == b"elsewhere"
     finally:
         there.unlink(missing_ok=True)
-    assert keys(store) == ["app/x"]
+    assert keys(store) == []
 
 
 def test_a_put_that_was_interrupted_never_happened(store: Store, file: Callable[..., Path]) -> None:
