@@ -50,6 +50,20 @@ def test_a_stock_tool_opens_it(choice: Choice, tmp_path: Path) -> None:
     assert out.read_bytes() == b"".join(DATA)
 
 
+def test_lrzip_decodes_a_window_that_is_larger_than_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 256 MB it has two ninths of 300 for its output: what does not fit lies in scratch meanwhile."""
+    choice, path = Choice.of("lrzip"), tmp_path / "archive.lrz"
+    megabyte = os.urandom(1 << 20)
+    raw = encode(choice, (megabyte for _ in range(130)), path).raw
+    monkeypatch.setattr("killick.codecs.limits", lambda: Limits(memory=256 << 20, cpus=1))
+    seen = Measure()
+    with decode(choice.codec, path, tmp_path) as data:
+        for chunk in data:
+            seen.update(chunk)
+    assert (seen.size, seen.sha256) == (raw.size, raw.sha256)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
 def test_damage_is_refused_or_seen_in_the_hash(choice: Choice, damage: str, tmp_path: Path) -> None:
     path, raw = encoded(choice, tmp_path)

@@ -13,7 +13,7 @@ from tests.kit import wait_for
 from tests.lab.two import Lab
 from tests.lab.two.load import Load
 
-RUNS = "docker ps --quiet --filter name={}"
+RUNS = "docker ps --quiet --filter name=shop-app"
 
 
 def test_behind_the_fence(runner: Runner) -> None:
@@ -22,9 +22,9 @@ def test_behind_the_fence(runner: Runner) -> None:
 
 
 MIDST: dict[str, tuple[str, Callable[[Lab], object]]] = {
-    "the dump": ('"event":"begun","step":"final"', lambda lab: lab.on("old", RUNS.format("sidecar-run"))),
-    "the restore": ('"key":"db.began"', lambda lab: lab.on("new", RUNS.format("sidecar-run"))),
-    "the app's first start": ('"event":"begun","step":"start"', lambda lab: lab.on("new", RUNS.format("shop-app"))),
+    "the dump": ('"event":"begun","step":"final"', lambda lab: lab.on("old", "pgrep pg_dump", check=False)),
+    "the restore": ('"key":"db.began"', lambda lab: lab.on("new", "pgrep pg_restore", check=False)),
+    "the app's first start": ('"event":"begun","step":"start"', lambda lab: lab.on("new", RUNS)),
     "the opening": ('"event":"no-return"', lambda lab: True),
 }
 
