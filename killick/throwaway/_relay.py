@@ -112,7 +112,7 @@ class _Call(Thread):
             self._ends.append(server)
             up = Thread(target=self._up, args=(client, server), daemon=True)
             up.start()
-            with suppress(OSError), server.makefile("rb") as framed:
+            with suppress(OSError), server.makefile("rb", _CHUNK) as framed:
                 for payload in _unframed(framed):
                     client.sendall(payload)
             self.hang_up()
