@@ -27,6 +27,7 @@ def filled(db: Db) -> None:
     db.create_collection("weather", timeseries={"timeField": "at", "metaField": "where"})
     for name in ("one", "two", "last", "kept"):
         db[name].insert_one({"n": 0})
+    GridFS(db).put(bytes(3000), chunkSize=1000)
 
 
 @contextmanager
