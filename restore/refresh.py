@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -104,12 +103,12 @@ class Refresh:
         if self.hooks.scripts:
             names = ", ".join(path.name for path in self.hooks.scripts)
             steps.append(timed("hooks", f"{names}, before anybody sees the copy", self._run_hooks))
-        if isinstance(self.engine, Settling) and not self.options.look:
+        if isinstance(self.engine, Settling):
             steps.append(timed("analyze", "statistics, so that the copy is quick from the start", self._settle))
         return steps
 
     def _taking(self) -> list[Step]:
-        seen = timed("look", "every row that is there is read back, and statistics are made meanwhile", self._look)
+        seen = timed("look", "every row that is there is read back", self._look)
         return [*self._swapping(), *([seen] if self.options.look else [])]
 
     def _swapping(self) -> list[Step]:
@@ -267,12 +266,9 @@ class Refresh:
         if isinstance(self._made, Settling):
             self._made.settle()
 
-    def _look(self, watch: Watch) -> None:
+    def _look(self, _watch: Watch) -> None:
         """By the source's own settings, whatever the target's are."""
-        with ThreadPoolExecutor(1) as beside:
-            settled = beside.submit(self._settle, watch)
-            self._seen = look(self.session, self.backup.source, self.backup.id)
-            settled.result()
+        self._seen = look(self.session, self.backup.source, self.backup.id)
 
     def _swap(self, _watch: Watch) -> None:
         if self._beside is None or not isinstance(self.engine, Replaceable):

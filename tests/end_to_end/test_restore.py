@@ -282,7 +282,7 @@ def test_what_a_move_restored_is_read_back_and_has_statistics(
         seen, wanted = (Contents.from_json(told["look"][name]) for name in ("contents", "like"))
         assert compare(wanted, seen) == []
         assert seen.rows == told["rows"] > 0
-        assert told["seconds"].keys() >= {"restore", "swap", "look"}
+        assert told["seconds"].keys() >= {"restore", "analyze", "swap", "look"}
         assert postgres18.execute("SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'orders'", database) == [(True,)]
     finally:
         postgres18.execute(f'DROP DATABASE "{database}" WITH (FORCE)')

@@ -119,7 +119,8 @@ def pinned(address: Address, encoding: str = "") -> Iterator[Session]:
 def _interruptible() -> Iterator[None]:
     """A signal ends the wait for an answer: inside libpq it would be heard only when the answer is there.
 
-    The hook is psycopg2's, for all of the process; it is taken away again because COPY cannot go with it.
+    The hook is psycopg2's, for all of the process, so only one of its threads may speak to Postgres; it is taken away
+    again because COPY cannot go with it.
     """
     from psycopg2.extensions import set_wait_callback
     from psycopg2.extras import wait_select
