@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Any
@@ -112,7 +113,7 @@ class _Call(Thread):
             self._ends.append(server)
             up = Thread(target=self._up, args=(client, server), daemon=True)
             up.start()
-            with suppress(OSError), server.makefile("rb", _CHUNK) as framed:
+            with suppress(OSError), BufferedReader(server.makefile("rb", 0), _CHUNK) as framed:
                 for payload in _unframed(framed):
                     client.sendall(payload)
             self.hang_up()
