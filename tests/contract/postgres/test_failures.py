@@ -4,6 +4,7 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,8 @@ from killick.compare import compare
 from killick.contents import Contents
 from killick.engines import Source
 from killick.engines.postgres import Postgres as Engine
+from killick.engines.postgres.address import connect
+from killick.engines.postgres.session import Session
 from killick.errors import (
     AccessDenied,
     CommandFailed,
@@ -58,6 +61,42 @@ def test_a_wrong_password_and_an_unknown_role(server: Postgres) -> None:
             engine(server, "shop", user=user, password=password).facts()
         assert password not in str(caught.value) and user in caught.value.message
         assert "DATABASE_PASSWORD" in caught.value.hint
+
+
+def test_no_statement_meets_the_haste_that_is_set_for_the_database(postgres16: Postgres) -> None:
+    postgres16.create("hasty")
+    postgres16.execute("ALTER DATABASE hasty SET statement_timeout = '1ms'")
+    said: list[str | bytes] = []
+
+    class Heard(Session):
+        def execute(self, statement: str | bytes) -> str:
+            said.append(statement)
+            return super().execute(statement)
+
+        def rows(self, query: str | bytes) -> list[tuple[Any, ...]]:
+            said.append(query)
+            return super().rows(query)
+
+    connection = connect(engine(postgres16, "hasty").address)
+    try:
+        Heard(connection).pin()
+    finally:
+        connection.close()
+    assert said[0] == "SET statement_timeout = 0"
+
+
+def test_a_table_that_somebody_locked_is_no_hindrance_to_a_look(postgres16: Postgres) -> None:
+    """At a target, say, with a migration that hangs: its sessions are ended before the swap anyway."""
+    postgres16.create("stuck")
+    postgres16.execute("CREATE TABLE orders AS SELECT generate_series(1, 1000)", "stuck")
+    postgres16.execute("VACUUM orders", "stuck")
+    holder = postgres16.connect("stuck")
+    try:
+        holder.cursor().execute("BEGIN; LOCK TABLE orders")
+        facts = engine(postgres16, "stuck").facts()
+    finally:
+        holder.close()
+    assert facts.largest == 5 * 8192 and not facts.empty
 
 
 def test_nobody_listens() -> None:
