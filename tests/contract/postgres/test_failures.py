@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from killick.compare import compare
+from killick.compare import OWNERSHIP, compare
 from killick.contents import Contents
 from killick.engines import Source
 from killick.engines.postgres import Postgres as Engine
@@ -29,7 +29,7 @@ from killick.errors import (
 )
 from killick.programs import installed
 from killick.watch import unwatched
-from tests.contract.postgres.conftest import backup, engine, fake, hard, has_extension, script
+from tests.contract.postgres.conftest import Pair, backup, engine, fake, hard, has_extension, script
 from tests.lab.postgres import Postgres
 from tests.lab.server import free_ports
 
@@ -376,3 +376,34 @@ def test_a_newer_server_takes_the_hard_database(server: Postgres, postgres18: Po
     got = copy.contents(saved.contents)
     assert any("by existence only" in note for note in got.notes)
     assert compare(saved.contents, got) == []
+
+
+def test_an_index_whose_function_finds_its_own_by_search_path(pair: Pair, tmp_path: Path) -> None:
+    """Its rows are backed up and counted; that nothing restores it is told with the cure, and the cure helps."""
+    script(
+        pair.source,
+        "postgres",
+        "DROP DATABASE IF EXISTS pathless; CREATE DATABASE pathless TEMPLATE template0",
+    )
+    for name in ("without", "with"):
+        (tmp_path / name).mkdir()
+    make = """
+        CREATE FUNCTION inner_one(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(t) $$;
+        CREATE FUNCTION outer_one(t text) RETURNS text LANGUAGE sql IMMUTABLE {how} AS $$ SELECT inner_one(t) $$;
+        CREATE TABLE words AS SELECT 'word ' || i AS w FROM generate_series(1, 50) i;
+        CREATE INDEX words_w ON words (outer_one(w))"""
+    script(pair.source, "pathless", make.format(how="SET search_path = public"))
+    script(pair.source, "pathless", "ALTER FUNCTION outer_one RESET search_path")  # 17 would not have made the index
+    source = engine(pair.source, "pathless", evidence="server")
+    expected = backup(source, tmp_path / "without").contents
+    assert expected.tables["public.words"].rows == 50
+    copy = engine(pair.other, "pathless")
+    with pytest.raises(RestoreError, match="function inner_one") as caught:
+        copy.load(tmp_path / "without", 1, expected, unwatched)
+    assert caught.value.reason == "search-path" and "ALTER FUNCTION" in caught.value.hint
+    pair.other.execute("DROP DATABASE pathless")
+
+    script(pair.source, "pathless", "ALTER FUNCTION outer_one SET search_path = public")
+    expected = backup(source, tmp_path / "with").contents
+    copy.load(tmp_path / "with", 1, expected, unwatched)
+    assert compare(expected, copy.contents(expected), groups=expected.groups.keys() - OWNERSHIP) == []
