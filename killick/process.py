@@ -117,7 +117,8 @@ class Process:
 def failure(program: str, status: int, stderr: str) -> CommandFailed:
     """The error for a program's end; a full disk is told apart by what it said."""
     if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
-        return _Full(program, status, stderr, hint="free some space, or point SCRATCH_DIR elsewhere")
+        told = f"{program} ended with status {status}: No space left on device"  # tar says it of every file
+        return _Full(program, status, stderr, told, "free some space, or point SCRATCH_DIR elsewhere")
     return CommandFailed(program, status, stderr)
 
 

@@ -75,8 +75,9 @@ def test_a_command_never_shows_its_environment() -> None:
 
 def test_a_full_disk_is_told_apart() -> None:
     with pytest.raises(NoSpace) as caught:
-        run(sh("echo 'write error: No space left on device' >&2; exit 1"))
+        run(sh('for i in 1 2 3; do echo "tar: $i.dat: Cannot write: No space left on device" >&2; done; exit 2'))
     assert caught.value.kind == "no-space"
+    assert caught.value.message == "sh ended with status 2: No space left on device"  # and not a line for each file
 
 
 def test_a_program_that_is_not_there() -> None:

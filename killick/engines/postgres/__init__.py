@@ -5,7 +5,7 @@ session     a connection with pinned settings
 commands    the client programs: which, and how they are called
 catalog     tables, sequences and all that a schema's text leaves out; census: how many of each kind
 left_out    what no dump carries
-tally       lines counted and hashed; rows: in the dump, in a database, by the server
+tally       lines counted and hashed; rows: in the dump, in a database, by the server; routed: where partitions mix
 schema      a fingerprint of the schema's text
 roles       what belongs to the cluster: roles, settings of the database
 marks       names and marks of what stands beside a database; server: a session outside of all, what is there

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 
 from killick.engines import Notes
 from killick.engines.postgres import belongings, marks, names, room
 from killick.engines.postgres.address import Address
+from killick.engines.postgres.catalog import USER_SCHEMA
 from killick.engines.postgres.drop import drop
 from killick.engines.postgres.marks import Mark
 from killick.engines.postgres.rights import refuse_powerless
 from killick.engines.postgres.server import UNFINISHED, Database, empty, find, outside, quiet
 from killick.engines.postgres.session import Session, session
-from killick.errors import Refused
+from killick.errors import Refused, SourceError
+
+_ANALYZED = f"""
+    SELECT c.oid::bigint FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind::text IN ('r', 'm', 'p') AND c.relpersistence::text <> 't' AND {USER_SCHEMA} ORDER BY c.oid"""
 
 
 def make(address: Address, origin: str, needed: int) -> Mark:
@@ -49,7 +56,12 @@ def settle(address: Address) -> None:
         here = quiet(server, address)
     with session(here) as inside:
         inside.execute("SET statement_timeout = 0")
-        inside.execute("ANALYZE")
+        try:
+            inside.execute("ANALYZE")
+        except SourceError:  # of a foreign partition whose server is not reached, of an index whose function raises
+            for (oid,) in inside.rows(_ANALYZED):
+                with suppress(SourceError):
+                    inside.execute(f"DO $$ BEGIN EXECUTE 'ANALYZE ' || {oid}::pg_catalog.regclass::text; END $$")
 
 
 def sweep(address: Address) -> Notes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,8 +41,29 @@ class Frozen:
     notes: list[str] = field(default_factory=list)
 
 
+class _Disturbed(SourceError):
+    """Another session changed or wanted a table that was about to be dumped: once it is done, a new dump works."""
+
+    @property
+    def kind(self) -> str:
+        return "source-error"
+
+
 def dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch) -> Contents:
-    """Fills folder/postgres and folder/globals.sql. Raises SourceError and its kinds, CommandFailed, EmptyDump."""
+    """Fills folder/postgres and folder/globals.sql. Raises SourceError and its kinds, CommandFailed, EmptyDump.
+
+    What a migration disturbed is done again, in a snapshot of its own and with one worker: pg_dump's others need a
+    second lock of each table, and give up where somebody waits for an exclusive one.
+    """
+    for workers in (jobs, 1):
+        try:
+            return _dump(address, evidence, folder, workers, watch)
+        except _Disturbed:
+            shutil.rmtree(folder / commands.FOLDER, ignore_errors=True)
+    return _dump(address, evidence, folder, 1, watch)
+
+
+def _dump(address: Address, evidence: str, folder: Path, jobs: int, watch: Watch) -> Contents:
     place = folder / commands.FOLDER
     with pinned(address) as session:
         client = commands.client_for(session.version)
@@ -111,7 +133,12 @@ def freeze(session: Session) -> Frozen:
     snapshot = str(session.value("SELECT pg_catalog.pg_export_snapshot()"))
     known = {table.oid for table in tables}
     tables = _dumped(session)
-    _lock(session, [table for table in tables if table.readable and table.oid not in known])
+    try:
+        _lock(session, [table for table in tables if table.readable and table.oid not in known])
+    except DatabaseError as error:
+        if error.code != _UNDEFINED_TABLE:
+            raise
+        raise _Disturbed(f"{error.message}: another session drops tables", "run the backup when it is done") from None
     moment = str(
         session.value(
             "SELECT to_char(pg_catalog.statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
@@ -180,8 +207,13 @@ def _failed(running: Process) -> KillickError:
         lock = re.search(r"could not obtain lock on relation \"(.*)\"|LOCK TABLE (.*) IN ACCESS SHARE MODE", said)
         if lock:
             table = lock[1] or lock[2]
-            return SourceError(
+            return _Disturbed(
                 f"pg_dump could not lock {table}: another session wants it, a migration perhaps",
+                "run the backup when no migration runs",
+            )
+        if re.search(r"could not open relation with OID|cache lookup failed for", said):
+            return _Disturbed(
+                f"pg_dump: {_sentence(said)}: another session dropped it meanwhile, a migration perhaps",
                 "run the backup when no migration runs",
             )
         if "permission denied" in said:

@@ -13,9 +13,13 @@ MARK = "killick: copy"
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin", "d": "default"}
 _FLAVOURS = ("timescaledb", "citus", "postgis", "vector")  # extensions that ask for an image of their own
+# pg_table_size would wait for a table that is locked exclusively, as a stuck target may be: the pages last known do.
 _LARGEST = """
-    SELECT coalesce(max(pg_catalog.pg_table_size(c.oid)), 0)::bigint FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    SELECT coalesce(max(CASE WHEN c.oid IN (
+            SELECT relation FROM pg_catalog.pg_locks WHERE mode::text = 'AccessExclusiveLock' AND relation IS NOT NULL)
+        THEN c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint
+        ELSE pg_catalog.pg_table_size(c.oid) END), 0)::bigint
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind::text IN ('r', 'm') AND n.nspname::text !~ '^pg_' AND n.nspname::text <> 'information_schema'"""
 
 

@@ -85,6 +85,12 @@ _FAILURES = tuple(
             "the source holds rows that break its own constraint, or its check calls a function that looks elsewhere",
         ),
         (
+            "search-path",
+            r'(function|type|relation) "?[^".( ]+"?(\(.*\))? does not exist',  # without its schema
+            "a function of the database finds it only by search_path, which is empty in every restore: at the source"
+            " ALTER FUNCTION … SET search_path = public, then back up again",
+        ),
+        (
             "permission",
             r"permission denied|must be owner|must be superuser|must have|Only roles with|must be able to",
             "restore as a role that may: set RESTORE_URL",

@@ -10,12 +10,16 @@ from killick.engines.postgres import catalog, census, left_out, names, roles, ro
 from killick.engines.postgres.catalog import Numbers, Relation
 from killick.engines.postgres.commands import Client
 from killick.engines.postgres.rows import Measured
-from killick.engines.postgres.session import Session
+from killick.engines.postgres.session import DatabaseError, Session
 from killick.errors import AccessDenied
 
 Groups = dict[str, dict[str, str]]
 # Rows are counted in the table itself: an index may be the broken part.
 _NO_INDEX = "; ".join(f"SET LOCAL enable_{way} = off" for way in ("indexscan", "indexonlyscan", "bitmapscan"))
+_UNDEFINED = ("42P01", "42704", "42883", "3F000")  # a table, a type, a function or a schema that there is not
+_SCHEMAS = f"""
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname::text), ', ' ORDER BY nspname::text <> 'public')
+    FROM pg_catalog.pg_namespace WHERE {catalog.USER_SCHEMA}"""
 _SHOWN = 5  # tables that an error names
 
 
@@ -98,11 +102,25 @@ def measure(
             session.execute("ROLLBACK TO SAVEPOINT measuring")  # gives the locks of indexes back
         if every or server or table.generated or table.oid in tops:
             columns = table.columns if server else ()
-            found[table.key] = rows.measure(session, table, columns, tuple(tops.get(table.oid, ())))
+            found[table.key] = _measured(session, table, columns, tuple(tops.get(table.oid, ())))
         done += table.bytes
         told(done)
     session.execute("ROLLBACK TO SAVEPOINT counting; RELEASE SAVEPOINT counting")
     return found
+
+
+def _measured(session: Session, table: Relation, columns: tuple[str, ...], tops: tuple[str, ...]) -> Measured:
+    """Functions of the table's indexes are looked into by the planner, and some find their own only by search_path."""
+    try:
+        return rows.measure(session, table, columns, tops)
+    except DatabaseError as error:
+        if not error.code.startswith(_UNDEFINED):
+            raise
+        session.execute("ROLLBACK TO SAVEPOINT measuring")
+        session.execute(f"SET LOCAL search_path = pg_catalog, {session.value(_SCHEMAS)}")
+        found = rows.measure(session, table, columns, tops)
+        session.execute("ROLLBACK TO SAVEPOINT measuring")
+        return found
 
 
 def covering(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from killick.contents import Contents, Table
-from killick.engines.postgres import catalog, commands, inventory, rows, schema
+from killick.engines.postgres import catalog, commands, inventory, routed, rows, schema
 from killick.engines.postgres import roles as cluster
 from killick.engines.postgres.address import Address
 from killick.engines.postgres.catalog import Relation
@@ -37,6 +37,8 @@ def contents(address: Address, evidence: str, like: Contents | None) -> Contents
             address, encoding or session.encoding, frozen.snapshot, copies, rows.jobs_here(), lambda: None
         )
         measured = inventory.measure(session, tables, frozen.numbers, server, lambda _done: None, every=False)
+        found = {table.key: _table(table, lines[table.key], measured.get(table.key)) for table in tables}
+        found, settled = routed.settled(found, theirs.tables, routed.roots(session))
         groups, loose, notes = inventory.taken(session)
         named = cluster.role_names(session, cluster.named(session))
         text = schema.fingerprint(client.dump_schema(address, session.encoding))
@@ -45,12 +47,12 @@ def contents(address: Address, evidence: str, like: Contents | None) -> Contents
             text = schema.of_another_major(text, theirs.groups)
             notes.append(_BLIND.format(session.major, versions.get("server")))
     return Contents(
-        tables={table.key: _table(table, lines[table.key], measured.get(table.key)) for table in tables},
+        tables=found,
         sequences=inventory.covering(values, frozen.numbers, tables, measured),
         groups={**text, **groups},
         loose=loose,
         roles=named,
-        notes=tuple(dict.fromkeys([*client.warnings, *frozen.notes, *notes])),
+        notes=tuple(dict.fromkeys([*client.warnings, *frozen.notes, *settled, *notes])),
         snapshot=frozen.moment,
     )
 

@@ -48,7 +48,7 @@ class Session:
             raise Unsupported(
                 f"the server is Postgres {self.major}", f"killick reads Postgres {OLDEST} and newer: upgrade the server"
             )
-        self.encoding = str(self.value("SHOW server_encoding"))
+        self.encoding = str(connection.get_parameter_status("server_encoding"))
 
     @property
     def major(self) -> int:
@@ -84,6 +84,7 @@ class Session:
 
     def pin(self, encoding: str = "") -> None:
         """`encoding` is what COPY writes; the database's own unless another is named, as pg_dump does it."""
+        self.execute("SET statement_timeout = 0")  # what the database or the role sets may be too little for the next
         there = {row[0] for row in self.rows("SELECT lower(name::text) FROM pg_catalog.pg_settings")}
         pins = [f"SET {name} = '{value}'" for name, value in PINNED.items() if name in there]
         self.execute("; ".join(["SET search_path = pg_catalog", *pins]))

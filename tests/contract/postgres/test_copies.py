@@ -136,3 +136,22 @@ def test_a_database_out_of_template_postgis(postgis: Postgres, tmp_path: Path) -
         assert compare(saved.contents, got, groups=saved.contents.groups.keys() - OWNERSHIP) == []
         assert warnings(saved.contents, got) == []
         assert len(postgis.execute("SELECT 1 FROM near", name)) == 3
+
+
+def test_a_foreign_partition_that_is_not_reached_has_no_statistics(debian15: Postgres, tmp_path: Path) -> None:
+    """ANALYZE would ask its server; the copy is made all the same, and the other tables have theirs."""
+    debian15.create("abroad")
+    script(
+        debian15,
+        "abroad",
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER dead FOREIGN DATA WRAPPER postgres_fdw OPTIONS (port '1');"
+        "CREATE TABLE kept (i int) PARTITION BY RANGE (i); CREATE TABLE here PARTITION OF kept DEFAULT;"
+        "CREATE FOREIGN TABLE there PARTITION OF kept FOR VALUES FROM (1) TO (9) SERVER dead;"
+        "INSERT INTO here VALUES (100), (200); CREATE TABLE later AS SELECT generate_series(1, 100) i",
+    )
+    expected = backup(engine(debian15, "abroad"), tmp_path).contents
+    copy = engine(debian15, "abroad copy")
+    copy.load(tmp_path, 1, expected, unwatched)
+    copy.settle()
+    known = {name for (name,) in debian15.execute("SELECT DISTINCT tablename FROM pg_stats", "abroad copy")}
+    assert {"here", "later"} <= known

@@ -4,13 +4,16 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from killick.compare import compare
+from killick.compare import OWNERSHIP, compare
 from killick.contents import Contents
 from killick.engines import Source
 from killick.engines.postgres import Postgres as Engine
+from killick.engines.postgres.address import connect
+from killick.engines.postgres.session import Session
 from killick.errors import (
     AccessDenied,
     CommandFailed,
@@ -26,7 +29,7 @@ from killick.errors import (
 )
 from killick.programs import installed
 from killick.watch import unwatched
-from tests.contract.postgres.conftest import backup, engine, fake, hard, has_extension, script
+from tests.contract.postgres.conftest import Pair, backup, engine, fake, hard, has_extension, script
 from tests.lab.postgres import Postgres
 from tests.lab.server import free_ports
 
@@ -58,6 +61,42 @@ def test_a_wrong_password_and_an_unknown_role(server: Postgres) -> None:
             engine(server, "shop", user=user, password=password).facts()
         assert password not in str(caught.value) and user in caught.value.message
         assert "DATABASE_PASSWORD" in caught.value.hint
+
+
+def test_no_statement_meets_the_haste_that_is_set_for_the_database(postgres16: Postgres) -> None:
+    postgres16.create("hasty")
+    postgres16.execute("ALTER DATABASE hasty SET statement_timeout = '1ms'")
+    said: list[str | bytes] = []
+
+    class Heard(Session):
+        def execute(self, statement: str | bytes) -> str:
+            said.append(statement)
+            return super().execute(statement)
+
+        def rows(self, query: str | bytes) -> list[tuple[Any, ...]]:
+            said.append(query)
+            return super().rows(query)
+
+    connection = connect(engine(postgres16, "hasty").address)
+    try:
+        Heard(connection).pin()
+    finally:
+        connection.close()
+    assert said[0] == "SET statement_timeout = 0"
+
+
+def test_a_table_that_somebody_locked_is_no_hindrance_to_a_look(postgres16: Postgres) -> None:
+    """At a target, say, with a migration that hangs: its sessions are ended before the swap anyway."""
+    postgres16.create("stuck")
+    postgres16.execute("CREATE TABLE orders AS SELECT generate_series(1, 1000)", "stuck")
+    postgres16.execute("VACUUM orders", "stuck")
+    holder = postgres16.connect("stuck")
+    try:
+        holder.cursor().execute("BEGIN; LOCK TABLE orders")
+        facts = engine(postgres16, "stuck").facts()
+    finally:
+        holder.close()
+    assert facts.largest == 5 * 8192 and not facts.empty
 
 
 def test_nobody_listens() -> None:
@@ -210,6 +249,21 @@ def test_a_migration_that_waits_behind_the_dump_is_said(
     assert any("waited for a lock on public.t" in note for note in contents.notes)
 
 
+def test_what_a_migration_disturbs_is_dumped_again_by_one_worker(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "dump").mkdir()
+    said = 'pg_dump: error: could not obtain lock on relation "public.t"'
+    begun = f"mkdir $out; echo half >$out/toc.dat; echo '{said}' >&2; exit 1"
+    monkeypatch.setenv(
+        "PROGRAMS", fake(tmp_path / "bin", 16, f'case "$*" in *--jobs=2*) {begun};; esac; exec $real "$@"')
+    )
+    server.create("disturbed")
+    script(server, "disturbed", "CREATE TABLE t AS SELECT generate_series(1, 7) i")
+    assert backup(engine(server, "disturbed"), tmp_path / "dump").contents.rows == 7
+
+
 def test_the_snapshot_is_that_of_the_locks(server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that come while pg_dump has not begun are in neither the dump nor the figures."""
     (tmp_path / "bin").mkdir()
@@ -337,3 +391,34 @@ def test_a_newer_server_takes_the_hard_database(server: Postgres, postgres18: Po
     got = copy.contents(saved.contents)
     assert any("by existence only" in note for note in got.notes)
     assert compare(saved.contents, got) == []
+
+
+def test_an_index_whose_function_finds_its_own_by_search_path(pair: Pair, tmp_path: Path) -> None:
+    """Its rows are backed up and counted; that nothing restores it is told with the cure, and the cure helps."""
+    script(
+        pair.source,
+        "postgres",
+        "DROP DATABASE IF EXISTS pathless; CREATE DATABASE pathless TEMPLATE template0",
+    )
+    for name in ("without", "with"):
+        (tmp_path / name).mkdir()
+    make = """
+        CREATE FUNCTION inner_one(t text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(t) $$;
+        CREATE FUNCTION outer_one(t text) RETURNS text LANGUAGE sql IMMUTABLE {how} AS $$ SELECT inner_one(t) $$;
+        CREATE TABLE words AS SELECT 'word ' || i AS w FROM generate_series(1, 50) i;
+        CREATE INDEX words_w ON words (outer_one(w))"""
+    script(pair.source, "pathless", make.format(how="SET search_path = public"))
+    script(pair.source, "pathless", "ALTER FUNCTION outer_one RESET search_path")  # 17 would not have made the index
+    source = engine(pair.source, "pathless", evidence="server")
+    expected = backup(source, tmp_path / "without").contents
+    assert expected.tables["public.words"].rows == 50
+    copy = engine(pair.other, "pathless")
+    with pytest.raises(RestoreError, match="function inner_one") as caught:
+        copy.load(tmp_path / "without", 1, expected, unwatched)
+    assert caught.value.reason == "search-path" and "ALTER FUNCTION" in caught.value.hint
+    pair.other.execute("DROP DATABASE pathless")
+
+    script(pair.source, "pathless", "ALTER FUNCTION outer_one SET search_path = public")
+    expected = backup(source, tmp_path / "with").contents
+    copy.load(tmp_path / "with", 1, expected, unwatched)
+    assert compare(expected, copy.contents(expected), groups=expected.groups.keys() - OWNERSHIP) == []
