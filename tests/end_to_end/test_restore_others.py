@@ -125,5 +125,8 @@ def of_a_folder(folders: Project, local: Path) -> None:
     (local / "mine").unlink()
     folders.run("reset", "--source", "uploads")
     assert holds() == {"mine"}
+    refused = folders.run("restore", "--source", "uploads", "--schema-only", "--in-place", "--yes", expect=2)
+    assert "a folder has no schema" in refused.err
+    assert holds() == {"mine"}
     folders.run("restore", "--source", "uploads", "--in-place", "--yes", str(local))
     assert holds() == {"theirs"}

@@ -30,7 +30,9 @@ def copy(server: Server, collection: Collection, database: str, name: str) -> No
     for batch in _batches(server.documents(collection)):
         # Documents may be older than their validator.
         db.command({"insert": into, "documents": batch, "ordered": True, "bypassDocumentValidation": True})
-    own = [index for index in collection.indexes if index["name"] != "_id_" and not index.get("clustered")]
+    plain: dict[str, Any] = {"collation": {"locale": "simple"}} if "collation" in collection.options else {}
+    # An index that tells no collation has none; one that is made without a word takes the collection's.
+    own = [{**plain, **i} for i in collection.indexes if i["name"] != "_id_" and not i.get("clustered")]
     if own:
         db.command({"createIndexes": name, "indexes": own})
 
