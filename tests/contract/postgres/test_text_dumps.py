@@ -236,6 +236,18 @@ def test_a_mark_before_the_text_is_passed_over(small: Database, target: Target, 
     same(small, target, found.contents)
 
 
+def test_a_transaction_around_the_whole_is_none_of_the_dumps(small: Database, target: Target, tmp_path: Path) -> None:
+    text = small.dump(tmp_path / "app.sql").read_bytes()
+    (tmp_path / "app.sql").write_bytes(b"BEGIN;\n" + text + b"COMMIT;\n")
+    found = opened_file(tmp_path / "app.sql", tmp_path)
+    target.load(found)
+    same(small, target, found.contents)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "app.sql").write_bytes(text + b"CREATE TABLE more (id int);\n")
+    with pytest.raises(Corrupt):
+        opened_file(tmp_path / "app.sql", tmp_path / "more")
+
+
 @pytest.mark.parametrize("inside", ["words first", "a tar of pg_dump's"])
 def test_a_tar_is_no_text_whatever_is_in_it(small: Database, inside: str, tmp_path: Path) -> None:
     data = small.dump(tmp_path / "app", "--format=tar" if inside == "a tar of pg_dump's" else "--format=plain")
