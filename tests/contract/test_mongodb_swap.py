@@ -450,6 +450,15 @@ def broken(*_arguments: object, **_named: object) -> None:
     raise PyMongoError("out of luck")
 
 
+@pytest.mark.parametrize("name", sorted(SYSTEM))
+def test_a_database_of_the_servers_own_is_never_replaced(standalone: Mongod, name: str) -> None:
+    with pytest.raises(Refused, match="of the server's own"):
+        engine(standalone, name).beside("first", 0)
+    with pytest.raises(Refused, match="of the server's own"):
+        engine(standalone, name).clear("first")
+    assert marks(standalone) == {}
+
+
 def test_documents_that_are_too_large_together_for_the_servers_cache_go_over(standalone: Mongod) -> None:
     """The lab's servers have a cache of 256 MB, as MongoDB has on a machine of 1.5 GB or less."""
     with standalone.client() as client:

@@ -93,6 +93,7 @@ class Mongo:
 
         Raises SettingsError where the URL names no database and the server holds some.
         """
+        beside.refuse_system(self.address)
         found = copy(self)
         with self._server() as server:
             if not self.address.database:
@@ -125,6 +126,7 @@ class Mongo:
 
     def clear(self, origin: str, *, copy: bool = True) -> None:
         """Where the URL names no database, all are dropped, but the server's own."""
+        beside.refuse_system(self.address)
         with self._server() as server:
             beside.clear(server, origin, copy)
 
