@@ -71,13 +71,15 @@ class Conditions:
 
         A whole dump of nothing never replaces a full database silently. What will not fit there is refused before
         something is removed for it; single tables may need less, so their load finds out.
-        Raises Refused, Unsupported, RestoreError, and what `only` raises.
+        Raises Refused, Unsupported, RestoreError, SettingsError, and what `only` raises.
         """
         if not contents.tables and self.standing not in (Standing.NEW, Standing.EMPTY):
             raise Refused(
                 f"{self.backup.id} holds no table, and {self.target.url} is not empty",
                 "was the backup made of the right database? restore it into an empty one with --into",
             )
+        if self.kind == FILES and not self.options.rows:
+            raise SettingsError("a folder has no schema", "leave --schema-only out, or name files with --table")
         self.only(contents)
         if isinstance(engine, Demanding) and not self.options.tables:
             engine.refuse_unfit(contents, folder)

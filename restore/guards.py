@@ -16,7 +16,7 @@ from killick.stores import Store
 from restore.target import Target
 
 Identity = tuple[str, str]
-"""A cluster's identity and a database's name in it."""
+"""A cluster's identity and a database's name in it; "" is all of its databases (MongoDB)."""
 
 
 class Standing(enum.Enum):
@@ -55,7 +55,19 @@ def standing(facts: Facts | None, production: Collection[Identity]) -> Standing:
         return Standing.PRODUCTION
     if facts.empty:
         return Standing.EMPTY
+    if facts.identity and _part(facts, production):
+        return Standing.PRODUCTION
     return Standing.COPY if facts.copy else Standing.OTHER
+
+
+def _part(facts: Facts, production: Collection[Identity]) -> bool:
+    """Whether it is one of the databases of a server that is backed up as a whole, or a server that holds production's.
+
+    A copy among them is none of production's.
+    """
+    if facts.database:
+        return (facts.identity, "") in production and not facts.copy
+    return any(cluster == facts.identity for cluster, _ in production)
 
 
 @dataclass(frozen=True)

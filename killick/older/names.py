@@ -1,6 +1,7 @@
 """What the keys of older archives tell. Pure. (What is inside: by content, elsewhere.)
 
     <project>/202611/app.20261106-020000.sql.lrz        also flat, and in folders of a day
+    <project>/2026/11/06/app.sql.lrz
     <project>/202611/app-dump.20261102-040000.tar.lrz
     <project>/20160504.tar.lrz                          a date alone
     <project>/by-hand.sql.gz                            none: the object's own time
@@ -36,7 +37,7 @@ _EVIDENCE = re.compile(
 )
 _STAMP = re.compile(
     r"(?<!\d)(?P<day>(?:19|20)\d\d(?P<dash>[-_.]?)\d\d(?P=dash)\d\d)"
-    r"(?:[-_T.]?(?P<time>\d\d(?P<colon>[-_:.]?)\d\d(?:(?P=colon)\d\d)?)(?P<utc>Z)?)?(?!\d)"
+    r"(?:[-_T. ]?(?P<time>\d\d(?P<colon>[-_:.]?)\d\d(?:(?P=colon)\d\d)?)(?P<zone>Z|[+-]\d\d:\d\d|\+\d{4})?)?(?!\d)"
 )
 
 
@@ -76,19 +77,23 @@ def parse(project: str, key: str, zone: tzinfo) -> Older | None:
     *folders, name = below.split("/")
     if "logs" in folders or _LOG.search(name) or not _NAME.fullmatch(name):
         return None
-    times = (moment(part, zone) for part in (name, *reversed(folders)))
+    times = (moment(part, zone) for part in (name, *reversed(folders), "-".join(folders[-3:])))
     return Older(below, next(filter(None, times), None))
 
 
 def moment(name: str, zone: tzinfo) -> datetime | None:
-    """The stamp in a file's name, read in `zone` unless it ends in Z; in UTC. A date alone is its midnight."""
+    """The stamp in a file's name, read in `zone` unless it ends in its own (Z, +01:00, +0100); in UTC.
+
+    A date alone is its midnight.
+    """
     for match in _STAMP.finditer(name):
         day, time = (re.sub(r"\D", "", match[part] or "") for part in ("day", "time"))
         try:
             local = datetime.strptime(day + time.ljust(6, "0"), "%Y%m%d%H%M%S")
-        except ValueError:  # eight digits that are no date
+            own = datetime.strptime(match["zone"], "%z").tzinfo if match["zone"] else None
+        except ValueError:  # digits that are no date, or no offset
             continue
-        return local.replace(tzinfo=UTC if match["utc"] else zone).astimezone(UTC)
+        return local.replace(tzinfo=own or zone).astimezone(UTC)
     return None
 
 

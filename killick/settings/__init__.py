@@ -21,7 +21,7 @@ from killick.masking import Mask
 from killick.retention import Policy
 from killick.schedule import OFF, Schedule, parse
 from killick.settings.environ import Reader
-from killick.settings.sources import Sources, database, target
+from killick.settings.sources import Sources, database, folder, target
 from killick.stores import Access
 
 __all__ = ["Settings", "load", "target"]
@@ -208,7 +208,9 @@ def _settings(read: Reader) -> Settings:
 
 
 def _restore(read: Reader, variable: str, name: str, url: str | None) -> Source | None:
-    target = database(read, variable, url, None, sorted(engines.modules().keys())) if url else None
+    if url and (path := folder(url)):
+        return Source(name, path)
+    target = database(read, variable, url, None, sorted(engines.modules().keys() - {"file"})) if url else None
     return Source(name, target.url, password=target.password) if target else None
 
 

@@ -118,12 +118,15 @@ def _problem(address: urls.Address, schemes: Collection[str]) -> str:
     return ""
 
 
+def folder(text: str) -> str:
+    """The URL of a folder that is written as one, or as its path; "" for anything else."""
+    return f"file://{quote(text)}" if text.startswith("/") else text if text.startswith("file://") else ""
+
+
 def target(text: str) -> Source:
     """What --into names: a database's URL, file:///folder or just /folder. Raises SettingsError with the cure."""
-    if text.startswith("/"):
-        return Source("restore", f"file://{quote(text)}")
-    if text.startswith("file://"):
-        return Source("restore", text)
+    if url := folder(text):
+        return Source("restore", url)
     read = Reader({})
     address = database(read, "--into", text, None, sorted(engines.modules().keys() - {"file"}))
     if address is None:

@@ -92,7 +92,7 @@ GROUPS: dict[str, tuple[Variable, ...]] = {
         V("PROGRAMS", "more folders with databases' own programs, separated by colons", file_form=False),
     ),
     "Restoring": (
-        V("RESTORE_URL", "the database that `restore` writes to, with a role that may; default: the source itself",
+        V("RESTORE_URL", "the database (with a role that may) or folder that `restore` writes to; default: the source",
           secret=True),
         V("RESTORE_URL_<NAME>", "the same for the source of that name", secret=True),
         V("RESTORE_HOOKS", "a folder of scripts (`*.sql`, `*.js`, `*.sh`) that change a copy before it is in use",

@@ -105,6 +105,7 @@ def collections(db: Db) -> None:
     db.clustered.insert_many([{"_id": i} for i in range(5)])
     db.create_collection("german", collation=Collation("de", strength=2))
     db.german.insert_one({"_id": "ä"})
+    db.german.create_indexes([IndexModel("own"), IndexModel("plain", collation=Collation("simple"))])
     db.create_collection("empty")
     rule = {"$jsonSchema": {"required": ["age"], "properties": {"age": {"bsonType": "int", "minimum": 0}}}}
     db.old.insert_many([{"_id": 1, "age": "older than its validator"}, {"_id": 2, "age": 7}])

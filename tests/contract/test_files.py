@@ -22,7 +22,17 @@ from killick import names, tar
 from killick.contents import Contents
 from killick.engines import Engine, Source, connect
 from killick.engines.files import tree
-from killick.errors import AccessDenied, EmptyDump, NoSpace, NotFound, Refused, RestoreError, SettingsError, Unreachable
+from killick.errors import (
+    AccessDenied,
+    EmptyDump,
+    NoSpace,
+    NotFound,
+    Refused,
+    RestoreError,
+    SettingsError,
+    SourceError,
+    Unreachable,
+)
 from killick.watch import unwatched
 
 NOBODY = 65534
@@ -382,6 +392,35 @@ def test_nothing_is_written_through_a_link(dump: Path, tmp_path: Path) -> None:
     (outside / "there").touch()
     with pytest.raises(Refused, match="is not empty"):
         files(target).load(dump, 1, Contents(), unwatched)
+
+
+def deep(folder: Path, size: int) -> Path:
+    """Folders in folders, until the path of the innermost has that many bytes, or a few less."""
+    path = folder
+    while len(str(path)) + 101 < size:
+        path /= "d" * 100
+    path /= "d" * max(1, size - len(str(path)) - 1)
+    path.mkdir(parents=True)
+    return path
+
+
+def test_a_path_that_is_too_long_is_told(folder: Path, dump: Path, tmp_path: Path) -> None:
+    (folder / "plain").write_text("x")
+    inner = deep(folder, 4090)
+    lower = dump / "where/everything/lies/much/deeper"
+    lower.mkdir(parents=True)
+    with pytest.raises(SourceError, match=r"1 paths in .* are too long to be copied: d") as caught:
+        files(folder).dump(lower, 1, unwatched)
+    assert "EXCLUDE_MEDIA" in caught.value.hint
+    assert len(caught.value.message) < 1000
+    inner.rmdir()
+    inner.parent.rmdir()
+    deep(folder, 3900)
+    dump = tmp_path / "other"
+    dump.mkdir()
+    contents = files(folder).dump(dump, 1, unwatched)
+    with pytest.raises(RestoreError, match="too long, with"):
+        files(tmp_path / ("t" * 200)).load(dump, 1, contents, unwatched)
 
 
 def test_a_target_with_something_in_it_is_refused(folder: Path, dump: Path) -> None:

@@ -276,6 +276,20 @@ def test_one_database_goes_beside_another_name(standalone: Mongod, target: Mongo
     same(contents, engine(target, "app__new").contents(contents))
 
 
+@pytest.mark.parametrize("source", ["standalone", "replica"])
+def test_the_schema_alone(source: str, request: pytest.FixtureRequest, target: Mongod, tmp_path: Path) -> None:
+    server = request.getfixturevalue(source)
+    with server.client() as client:
+        mongo_data.everything(client["app"])
+    contents = engine(server, "app").dump(tmp_path, 2, unwatched)
+    into = engine(target, "app")
+    into.rows = False
+    assert into.load(tmp_path, 2, contents, unwatched) == ()
+    found = into.contents(contents)
+    assert found.groups == contents.groups
+    assert {table.rows for table in found.tables.values()} == {0}
+
+
 def test_one_database_of_a_whole_dump(replica: Mongod, target: Mongod, tmp_path: Path) -> None:
     with replica.client() as client:
         client["app"]["a"].insert_one({"_id": 1})

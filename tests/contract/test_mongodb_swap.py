@@ -1,5 +1,6 @@
 """A MongoDB database is replaced by one that was loaded beside it: collections of all kinds, and readers meanwhile."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -447,6 +448,36 @@ def test_an_error_half_way_is_told_and_the_next_run_finishes(
 
 def broken(*_arguments: object, **_named: object) -> None:
     raise PyMongoError("out of luck")
+
+
+@pytest.mark.parametrize("name", sorted(SYSTEM))
+def test_a_database_of_the_servers_own_is_never_replaced(standalone: Mongod, name: str) -> None:
+    with pytest.raises(Refused, match="of the server's own"):
+        engine(standalone, name).beside("first", 0)
+    with pytest.raises(Refused, match="of the server's own"):
+        engine(standalone, name).clear("first")
+    assert marks(standalone) == {}
+
+
+def test_documents_that_are_too_large_together_for_the_servers_cache_go_over(standalone: Mongod) -> None:
+    """The lab's servers have a cache of 256 MB, as MongoDB has on a machine of 1.5 GB or less."""
+    with standalone.client() as client:
+        engine(standalone).beside("first", 0)
+        new = client["app__new"]
+        for n in range(4):
+            new["files"].insert_one({"_id": n, "data": bytes(15 << 20)})
+        new["files"].create_index("n", name="n")
+        with pytest.raises(OperationFailure, match="too large"):
+            client.admin.command("renameCollection", "app__new.files", to="other.files")
+        before = engine(standalone, "app__new").contents()
+        engine(standalone).swap("first")
+    same(renamed(before), engine(standalone).contents())
+    assert databases(standalone) == {"app"}
+
+
+def renamed(contents: Contents) -> Contents:
+    """What app__new held, as app's."""
+    return Contents.from_json(json.loads(json.dumps(contents.to_json()).replace("app__new", "app")))
 
 
 def test_names_beside_are_never_too_long_and_never_one_for_two() -> None:

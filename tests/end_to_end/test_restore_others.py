@@ -92,6 +92,22 @@ def test_a_whole_server(folders: Project, servers: tuple[Mongod, Mongod]) -> Non
         assert client["app"]["c"].count_documents({}) == 1
         folders.run("restore", "--in-place", "--yes")
         assert client["app"]["c"].count_documents({}) == 2
+        for part in ("app", "other"):
+            refused = folders.run("restore", "--yes", part, expect=5, RESTORE_URL=production.url(part))
+            assert "--yes-overwrite-production" in refused.err
+        folders.run("restore", "--into", production.url("copy"), expect=1)  # empty: the dump has none of that name
+
+
+def test_the_server_of_a_database_that_is_production(folders: Project, servers: tuple[Mongod, Mongod]) -> None:
+    production, _ = servers
+    folders.environment |= {"DATABASE_URL": production.url("app")}
+    with production.client() as source:
+        source["app"]["c"].insert_one({"_id": 1})
+        source["neighbour"]["c"].insert_one({"_id": 1})
+        folders.back_up()
+        refused = folders.run("restore", "--into", production.url(), "--in-place", "--yes", expect=5)
+        assert "--yes-overwrite-production" in refused.err
+        assert source["neighbour"]["c"].count_documents({}) == 1
 
 
 @pytest.mark.parametrize("mount", [False, True], ids=["beside", "inside"])
@@ -124,6 +140,9 @@ def of_a_folder(folders: Project, local: Path) -> None:
     folders.run("snapshot", "--source", "uploads")
     (local / "mine").unlink()
     folders.run("reset", "--source", "uploads")
+    assert holds() == {"mine"}
+    refused = folders.run("restore", "--source", "uploads", "--schema-only", "--in-place", "--yes", expect=2)
+    assert "a folder has no schema" in refused.err
     assert holds() == {"mine"}
     folders.run("restore", "--source", "uploads", "--in-place", "--yes", str(local))
     assert holds() == {"theirs"}

@@ -10,7 +10,7 @@ from restore.guards import Consent, Standing, allow, standing, unasked
 from restore.target import Target
 
 FACTS = Facts("postgres", "16.4", "16.4", "shop", "7001", 1000)
-PRODUCTION = {("7001", "shop"), ("7002", "events")}
+PRODUCTION = {("7001", "shop"), ("7002", "events"), ("7004", "")}
 
 
 def target(facts: Facts | None = FACTS, url: str = "postgres://u@db.example.org/shop") -> Target:
@@ -31,6 +31,11 @@ def target(facts: Facts | None = FACTS, url: str = "postgres://u@db.example.org/
         (replace(FACTS, identity="7003", copy=True), Standing.COPY),
         (replace(FACTS, identity="7002", database="events"), Standing.PRODUCTION),
         (replace(FACTS, identity=""), Standing.OTHER),
+        (replace(FACTS, database=""), Standing.PRODUCTION),
+        (replace(FACTS, database="", empty=True), Standing.EMPTY),
+        (replace(FACTS, identity="7004"), Standing.PRODUCTION),
+        (replace(FACTS, identity="7004", empty=True), Standing.EMPTY),
+        (replace(FACTS, identity="7004", copy=True), Standing.COPY),
     ],
 )
 def test_what_a_target_is(facts: Facts | None, expected: Standing) -> None:

@@ -287,6 +287,13 @@ def test_restore_url_loses_its_password() -> None:
     assert (got.url, got.password) == ("postgres://admin@db/app", "pw/1")
 
 
+@pytest.mark.parametrize("given", ["file:///srv/copy%20of", "/srv/copy of"])
+def test_a_folder_to_restore_into_as_into_takes_it(given: str) -> None:
+    settings = load({"RESTORE_URL": given, "RESTORE_URL_UPLOADS": given})
+    assert settings.restore_to is not None
+    assert [each.url for each in (settings.restore_to, *settings.restore_each)] == ["file:///srv/copy%20of"] * 2
+
+
 @pytest.mark.parametrize("raw", ["p:a@s/s#o%d", "a/b", "100%", "x?y=z", "@@", "a:b", "#"])
 def test_passwords_that_nobody_encoded(raw: str) -> None:
     address = urls.split(f"postgres://user:{raw}@db:5432/name")

@@ -79,7 +79,10 @@ class _Copy:
         """One entry; one that cannot be read is remembered, and after the first such nothing is copied any more."""
         try:
             self._take(entry, escaped(entry.path), tree.joined(self.out, entry.path))
-        except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
+        except OSError as error:
+            theirs = isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError)
+            if not theirs and error.errno != errno.ENAMETOOLONG:
+                raise
             self.unread.told(entry.path, error)
 
     def _take(self, entry: tree.Entry, name: str, target: str) -> None:

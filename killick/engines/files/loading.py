@@ -6,6 +6,7 @@ folder is made anew.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Collection, Iterable
@@ -47,6 +48,12 @@ def load(root: str, folder: Path, contents: Contents, watch: Watch, only: Collec
         except PermissionError as error:
             raise RestoreError(
                 f"{error.filename or root} may not be written", "run killick as a user who may write there"
+            ) from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise RestoreError(
+                f"a path in it is too long, with {root} in front of it", "restore into a folder with a shorter path"
             ) from None
     if kept := given.count(False):
         return (f"{kept:,} files and folders are our own now: giving them to their owners needs root and CAP_CHOWN",)

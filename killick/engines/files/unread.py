@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from killick.errors import AccessDenied, SourceError
 from killick.names import escaped
 
 _NAMED = 5
+_TOLD = 80  # letters of a path that is too long
 
 
 def some(found: Collection[str]) -> str:
@@ -22,22 +24,26 @@ def some(found: Collection[str]) -> str:
 
 @dataclass
 class Unread:
-    """`vanished` were deleted between being seen and being read: that is no error."""
+    """`vanished` were deleted between being seen and being read: that is no error. `long` are paths that the system
+    does not take as one (4,095 bytes), in the folder or in the dump, which lies deeper."""
 
     source: str
     root: str
     denied: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    long: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.denied or self.broken)
+        return bool(self.denied or self.broken or self.long)
 
     def told(self, path: str, error: OSError) -> None:
         if isinstance(error, PermissionError):
             self.denied.append(escaped(path))
         elif isinstance(error, FileNotFoundError | NotADirectoryError):
             self.vanished.append(escaped(path))
+        elif error.errno == errno.ENAMETOOLONG:
+            self.long.append(f"{escaped(path)[:_TOLD]}…")
         else:
             self.broken.append(f"{escaped(path)} ({error.strerror})")
 
@@ -56,6 +62,13 @@ class Unread:
                 f"{some(self.denied)}",
                 "run killick as user 0:0 with cap_drop: [ALL] and cap_add: [DAC_READ_SEARCH], "
                 f"or leave them out with EXCLUDE_{self.source.upper()}",
+            )
+        if self.long:
+            raise SourceError(
+                f"source {self.source}: {len(self.long):,} paths in {self.root} are too long to be copied: "
+                f"{some(self.long)}",
+                "give SCRATCH_DIR a short name such as /s, mount the folder at a short one, or leave them out with "
+                f"EXCLUDE_{self.source.upper()}",
             )
         if self.broken:
             raise SourceError(

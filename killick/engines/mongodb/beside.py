@@ -6,7 +6,7 @@ import secrets
 
 from killick.engines import Notes, Swapped
 from killick.engines.mongodb import copying, names
-from killick.engines.mongodb.address import Address
+from killick.engines.mongodb.address import SYSTEM, Address
 from killick.engines.mongodb.marks import Marks
 from killick.engines.mongodb.server import Server
 from killick.engines.mongodb.swap import fits, healed, swap
@@ -24,6 +24,16 @@ def refuse_whole(address: Address) -> None:
         raise SettingsError(
             f"the URL of MongoDB at {address.host} names no database, and a whole server has nothing beside it",
             "name a database in the URL, or restore into an empty server, or --in-place",
+        )
+
+
+def refuse_system(address: Address) -> None:
+    """Raises Refused for a database that is the server's own, or killick's: replaced, it would take users, the oplog or
+    the marks of copies with it."""
+    if address.database in SYSTEM:
+        raise Refused(
+            f"{address.database} at {address.host} is a database of the server's own, or of killick's",
+            "name another in the URL",
         )
 
 

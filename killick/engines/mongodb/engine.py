@@ -28,6 +28,7 @@ class Mongo:
     def __init__(self, source: Source) -> None:
         self.name = source.name
         self.address = Address.of(source.url, source.password)
+        self.rows = source.rows
         self.stands_for = ""
         """The database whose place this one is to take: that of a dump which it is loaded from."""
         self.run = ""
@@ -60,9 +61,12 @@ class Mongo:
     def load(
         self, folder: Path, jobs: int, contents: Contents, watch: Watch, only: Collection[str] | None = None
     ) -> Notes:
-        """`only` names collections ("shop.orders"). The oplog is replayed where the whole dump goes in."""
+        """`only` names collections ("shop.orders"). The oplog is replayed where the whole dump goes in.
+
+        Without rows, the dump in `folder` loses its documents.
+        """
         with reached(self.address) as server:
-            return loading.load(server, folder, jobs, contents, watch, only, self.stands_for)
+            return loading.load(server, folder, jobs, contents, watch, only, self.stands_for, rows=self.rows)
 
     def contents(self, like: Contents | None = None) -> Contents:
         """Under the names of `like`, where one database of it was restored under another name. What `like` could not
@@ -89,6 +93,7 @@ class Mongo:
 
         Raises SettingsError where the URL names no database and the server holds some.
         """
+        beside.refuse_system(self.address)
         found = copy(self)
         with self._server() as server:
             if not self.address.database:
@@ -121,6 +126,7 @@ class Mongo:
 
     def clear(self, origin: str, *, copy: bool = True) -> None:
         """Where the URL names no database, all are dropped, but the server's own."""
+        beside.refuse_system(self.address)
         with self._server() as server:
             beside.clear(server, origin, copy)
 

@@ -26,6 +26,8 @@ def load(
     watch: Watch,
     only: Some[str] | None,
     stands_for: str = "",
+    *,
+    rows: bool = True,
 ) -> Notes:
     """Raises Refused when the target holds a collection, NotFound for one that the dump has not, Corrupt, RestoreError.
 
@@ -52,9 +54,12 @@ def load(
         raise Refused(f"the {where} at {server.address.host} is not empty", "restore into an empty one, or beside it")
     renamed = source != server.address.database
     log = root / oplog.FILE
+    if not rows:
+        left.emptied(dumped)
     if contents.snapshot and only is None and not log.is_file():
         raise RestoreError(f"{oplog.FILE} is not in the archive", "restore the backup before it")
-    replay = log.is_file() and len(wanted) == len(dumped) and not renamed and _ours(log, server.address.database)
+    logged = rows and log.is_file()
+    replay = logged and len(wanted) == len(dumped) and not renamed and _ours(log, server.address.database)
     total = sum(d.data.stat().st_size for d in dumped if d.data)
 
     def restore(path: Path, *scope: str) -> None:
@@ -84,7 +89,7 @@ def load(
         restore(root, *part, *_renaming(source, server.address.database))
     watch(total, total)
     notes = [f"{source} of the backup was restored as {becomes}"] if source != becomes else []
-    if log.is_file() and not replay:
+    if logged and not replay:
         touched = oplog.read(log)
         notes.append(
             f"each collection is as of its own moment, from {touched.began} to {touched.moment}: the oplog is replayed "

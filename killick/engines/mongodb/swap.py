@@ -127,7 +127,7 @@ def _stage(server: Server, one: Swap) -> None:
     for collection in server.of(one.source).collections():
         if waiting := one.staged.get(collection.name):
             if one.moves:
-                copying.rename(server, collection.key, f"{database}.{waiting}")
+                copying.move(server, collection, database, waiting)
             else:
                 copying.copy(server, collection, database, waiting)
 

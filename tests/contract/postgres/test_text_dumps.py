@@ -226,6 +226,36 @@ def packed(text: Path, kind: str) -> Path:
     return path.rename(text)
 
 
+def test_a_mark_before_the_text_is_passed_over(small: Database, target: Target, tmp_path: Path) -> None:
+    """A BOM, as editors and PowerShell write it."""
+    text = small.dump(tmp_path / "app.sql").read_bytes()
+    (tmp_path / "app.sql").write_bytes(b"\xef\xbb\xbf" + text)
+    found = opened_file(tmp_path / "app.sql", tmp_path)
+    assert found.manifest.warnings == ()
+    target.load(found)
+    same(small, target, found.contents)
+
+
+def test_a_transaction_around_the_whole_is_none_of_the_dumps(small: Database, target: Target, tmp_path: Path) -> None:
+    text = small.dump(tmp_path / "app.sql").read_bytes()
+    (tmp_path / "app.sql").write_bytes(b"BEGIN;\n" + text + b"COMMIT;\n")
+    found = opened_file(tmp_path / "app.sql", tmp_path)
+    target.load(found)
+    same(small, target, found.contents)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "app.sql").write_bytes(text + b"CREATE TABLE more (id int);\n")
+    with pytest.raises(Corrupt):
+        opened_file(tmp_path / "app.sql", tmp_path / "more")
+
+
+@pytest.mark.parametrize("inside", ["words first", "a tar of pg_dump's"])
+def test_a_tar_is_no_text_whatever_is_in_it(small: Database, inside: str, tmp_path: Path) -> None:
+    data = small.dump(tmp_path / "app", "--format=tar" if inside == "a tar of pg_dump's" else "--format=plain")
+    said = b"pg_dump: warning: there are circular foreign-key constraints\n" if inside == "words first" else b""
+    found = opened_file(tar(tmp_path / "app.tar", app=said + data.read_bytes()), tmp_path)
+    assert found.contents.rows == small.contents.rows
+
+
 PACKED = ["gz", "bz2", "xz", "lzma", "zst", "lrz", "tar", "gz gz", "zst zst", "gz tar lrz", "tar bz2", "tar gz tar xz"]
 
 

@@ -157,7 +157,7 @@ class _Reader:
             self.clearing, self.path = True, "public"
 
     def _statement(self, statement: Statement, lexer: Lexer) -> None:
-        self.complete = False
+        whole, self.complete = self.complete, False
         section = self.section
         codec = statements.codec(section.encoding)
         if inserted := statements.inserted(statement):
@@ -175,6 +175,8 @@ class _Reader:
                 self.dump.of_server[statements.title(said)] = None
             case Kind.SETTING:
                 self._setting(said, lexer)
+            case Kind.TRANSACTION:  # a COMMIT behind the end: somebody put a transaction around the dump
+                self.complete = whole
             case Kind.OWNER:
                 section.roles |= statements.roles(said, codec)
             case Kind.OTHER if said[0] == b"CREATE":

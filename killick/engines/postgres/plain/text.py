@@ -14,8 +14,8 @@ from pathlib import Path
 from killick.stream import CHUNK
 
 FILE, PART = "plain.sql", "plain.json"
-_HEADER = re.compile(rb"^--\r?\n-- PostgreSQL database (?:cluster )?dump\r?\n", re.MULTILINE)
 _BOM = b"\xef\xbb\xbf"
+_HEADER = re.compile(rb"(?:^|(?<=\A%b))--\r?\n-- PostgreSQL database (?:cluster )?dump\r?\n" % _BOM, re.MULTILINE)
 _COMMAND = re.compile(rb"^\s*\\", re.MULTILINE)
 
 
@@ -56,9 +56,9 @@ class Preamble:
 
 
 def preamble(path: Path, head: bytes) -> Preamble | None:
-    """`head` is the beginning of the file. None when no dump begins there."""
+    """`head` is the beginning of the file. None when no dump begins there, or only inside of something (a tar)."""
     header = _HEADER.search(head)
-    if header is None:
+    if header is None or b"\0" in head[: header.start()]:
         return None
     before = head[: header.start()]
     crlf = header[0].endswith(b"\r\n")
