@@ -2,7 +2,8 @@
 
 A journal is a folder of the machine that runs the move: `$XDG_STATE_HOME/killick/moves/SITE/ID/journal.jsonl`, for its
 user only. Each line is an object: `at` (Unix seconds), `event`, `step` where it is about one, and what that event tells
-(`deploy/move/state.py` reads them). A line that a power cut tore is no event: what it announces never began.
+(`deploy/move/state.py` reads them). A line that a power cut tore is no event: what it announces never began. The first
+one has the `format`: a later killick's journal is left to it, since its steps are others.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from deploy.move.state import Event, State, read
+from deploy.move.spec import SITE
+from deploy.move.state import Event, State, read, take
 from killick.errors import Busy, Corrupt, KillickError, NotFound, Refused
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+FORMAT = 1
 _FILE = "journal.jsonl"
+_SITE = re.compile(SITE)
 _PASSWORD = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
 
 
@@ -102,7 +106,8 @@ def create(site: str, move: str, beside: Mapping[str, bytes] | None = None, **to
             file.flush()
             os.fsync(descriptor)
     _sync(folder)
-    journal.write("opened", "", id=move, site=site, machine=machine(), host=platform.node(), **told)
+    told = {"id": move, "site": site, "machine": machine(), "host": platform.node(), **told}
+    journal.write("opened", "", format=FORMAT, **told)
     return journal
 
 
@@ -128,8 +133,8 @@ def look(path: Path) -> Journal:
 
 
 def paths(site: str) -> list[Path]:
-    """The journals of a site that have begun, oldest first."""
-    return [path for path in sorted((home() / site).glob(f"*/{_FILE}")) if _parsed(path)[1]]
+    """The journals of a site that have begun, oldest first; none where `site` is no site's name."""
+    return [path for path in _files(site) if _parsed(path)[1]]
 
 
 def latest(site: str) -> Path:
@@ -137,7 +142,7 @@ def latest(site: str) -> Path:
     states = [(path, look(path).state) for path in paths(site)]
     found = sorted((state.open, not state.rehearsal, path) for path, state in states)
     if not found:
-        known = sorted(path.name for path in home().glob("*") if paths(path.name))
+        known = sorted(path.name for path in home().glob("*") if any(map(_bytes, _files(path.name))))
         there = f"known are {', '.join(known)}" if known else "this user began none on this machine"
         raise NotFound(f"no move of {site} is known", there)
     return found[-1][2]
@@ -150,8 +155,12 @@ def is_open(site: str) -> bool:
 @contextmanager
 def alone(site: str) -> Iterator[None]:
     """One runner of a site at a time on this machine, by flock: it ends with the process. Raises Busy."""
-    path = _made(home() / site) / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = home() / site / "lock"
+    try:
+        _made(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _not_ours(path, error) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,18 +183,44 @@ def machine() -> str:
 
 def _parsed(path: Path) -> tuple[int, list[Event]]:
     """The bytes that are whole lines, and their events. Raises Corrupt for one that is none."""
-    data = path.read_bytes()
+    data = _bytes(path)
     whole = data.rfind(b"\n") + 1
     events: list[Event] = []
-    for number, line in enumerate(data[:whole].splitlines(), 1):
+    state = State()
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
         try:
             event = json.loads(line)
-        except ValueError:
-            event = None
-        if not isinstance(event, Mapping) or not {"at", "event"} <= set(event):
-            raise Corrupt(f"{path}: line {number} is no event", "somebody changed it; look at what the servers are in")
+            if number == 1:
+                _of_our_time(path, event.get("format", 1))
+            take(state, event)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise Corrupt(
+                f"{path}: line {number} is no event", "somebody changed it; look at what the servers are in"
+            ) from None
         events.append(event)
     return whole, events
+
+
+def _of_our_time(path: Path, format: int) -> None:
+    if format > FORMAT:
+        raise Refused(f"{path} is of a later killick than this one", "go on with that one: install it here")
+
+
+def _files(site: str) -> list[Path]:
+    return sorted((home() / site).glob(f"*/{_FILE}")) if _SITE.fullmatch(site) else []
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _not_ours(path, error) from None
+
+
+def _not_ours(path: Path, error: OSError) -> KillickError:
+    return KillickError(
+        f"{path}: {error.strerror}", "the journals have to be this user's own: see that folder, and XDG_STATE_HOME"
+    )
 
 
 @contextmanager

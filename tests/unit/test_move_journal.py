@@ -112,6 +112,57 @@ def test_half_a_line_of_a_full_disk_does_not_stay(state: Path, monkeypatch: pyte
     assert [e["event"] for e in journal.events] == ["opened"]
 
 
+def test_an_event_that_lacks_what_it_tells_is_refused(state: Path) -> None:
+    journal = made()
+    whole = path(journal).read_bytes()
+    for line in (b'{"at":1,"event":"begun"}', b'{"at":"x","event":"back"}', b'{"at":1,"event":"failed","step":"fence"}',
+                 b'{"at":1,"event":"closed"}', b'{"at":null,"event":"back"}', b'[1]', b'{"event":"back"}', b'\xff', b''):  # fmt: skip
+        path(journal).write_bytes(whole + line + b"\n")
+        with pytest.raises(Corrupt, match="line 2 is no event"):
+            journals.look(path(journal))
+
+
+def test_one_of_a_later_killick_is_left_to_it(state: Path) -> None:
+    """Its steps are others; and so it is not known whether it is over."""
+    journal = made()
+    path(journal).write_text(path(journal).read_text().replace('"format":1', '"format":2'))
+    for asks in (lambda: journals.take_up(path(journal)), lambda: journals.is_open("shop")):
+        with pytest.raises(Refused, match="of a later killick"):
+            asks()
+
+
+def test_a_folder_that_cannot_hold_it_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(state / "file"))
+    with pytest.raises(KillickError, match="File exists") as caught, journals.alone("shop"):
+        pass
+    assert "XDG_STATE_HOME" in caught.value.hint
+
+
+def test_one_that_cannot_be_read_is_told(state: Path) -> None:
+    journal = made()
+    path(journal).unlink()
+    path(journal).mkdir()
+    with pytest.raises(KillickError, match=r"journal\.jsonl: Is a directory"):
+        journals.latest("shop")
+
+
+def test_what_is_wrong_with_one_site_is_not_another_ones(state: Path) -> None:
+    path(made()).write_text("nonsense\n")
+    with pytest.raises(Corrupt):
+        journals.latest("shop")
+    with pytest.raises(NotFound) as caught:
+        journals.latest("other")
+    assert "known are shop" in caught.value.hint
+
+
+@pytest.mark.parametrize("word", ["", ".", "..", "../moves/shop", "a/b", "/etc", "x" * 300, "a\0b"])
+def test_what_is_no_sites_name_has_no_move(state: Path, word: str) -> None:
+    made()
+    with pytest.raises(NotFound):
+        journals.latest(word)
+
+
 def test_on_another_machine_it_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = made()
     monkeypatch.setattr(journals, "machine", lambda: "another")
