@@ -115,8 +115,11 @@ def test_half_a_line_of_a_full_disk_does_not_stay(state: Path, monkeypatch: pyte
 def test_an_event_that_lacks_what_it_tells_is_refused(state: Path) -> None:
     journal = made()
     whole = path(journal).read_bytes()
-    for line in (b'{"at":1,"event":"begun"}', b'{"at":"x","event":"back"}', b'{"at":1,"event":"failed","step":"fence"}',
-                 b'{"at":1,"event":"closed"}', b'{"at":null,"event":"back"}', b'[1]', b'{"event":"back"}', b'\xff', b''):  # fmt: skip
+    lacking = (
+        b'{"at":1,"event":"begun"}', b'{"at":1,"event":"failed","step":"fence"}', b'{"at":1,"event":"closed"}',
+        b'{"at":"x","event":"back"}', b'{"at":null,"event":"back"}', b'{"event":"back"}', b"[1]", b"\xff", b"",
+    )  # fmt: skip
+    for line in lacking:
         path(journal).write_bytes(whole + line + b"\n")
         with pytest.raises(Corrupt, match="line 2 is no event"):
             journals.look(path(journal))
