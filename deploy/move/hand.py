@@ -52,10 +52,9 @@ class Hand:
     def _do(self, name: str, *words: str, timeout: float) -> str:
         try:
             return self.site.host.shell(_RUN, name, *words, timeout=timeout)
-        except CommandFailed:
-            raise
-        except BaseException:  # given up: whatever it began may go on there
-            _ours.pop(name, None)
+        except BaseException as error:
+            if not isinstance(error, CommandFailed) or error.status < 0:  # given up: what it began may go on there
+                _ours.pop(name, None)
             raise
 
     def _begin(self, name: str, gone: object = None) -> object:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.move import carry
+from deploy.move.beside import beside
 from deploy.move.carry import Figures
 from deploy.move.hosts import between
 from deploy.move.site import LONG, Site
@@ -63,7 +63,7 @@ class Difference:
 
 def differences(move: Move, held: Held) -> tuple[Contents, Contents]:
     """Both sides, read at once."""
-    with ThreadPoolExecutor(2) as both:
+    with beside(2) as both:
         was, now = both.map(lambda site: _contents(carry.look(move, site, held)), (move.old, move.new))
     return was, now
 
