@@ -97,15 +97,19 @@ def create(site: str, move: str, beside: Mapping[str, bytes] | None = None, **to
 
     `beside` are files that lie by it, whole before there is an event.
     """
-    folder = _made(home() / site / move)
+    folder = home() / site / move
     journal = Journal(folder / _FILE, [])
-    for name, data in {**(beside or {}), _FILE: b""}.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-    _sync(folder)
+    try:
+        _made(folder)
+        for name, data in {**(beside or {}), _FILE: b""}.items():
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+        _sync(folder)
+    except OSError as error:
+        raise _not_ours(folder, error) from None
     told = {"id": move, "site": site, "machine": machine(), "host": platform.node(), **told}
     journal.write("opened", "", format=FORMAT, **told)
     return journal
@@ -121,9 +125,12 @@ def take_up(path: Path) -> Journal:
             f"{platform.node()}: what it does next depends on that machine's network, keys and clock",
             f"go on there: killick move resume {path.parent.parent.name}",
         )
-    with path.open("r+b") as file:
-        file.truncate(whole)
-        os.fsync(file.fileno())
+    try:
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _not_ours(path, error) from None
     return Journal(path, events)
 
 
@@ -219,7 +226,7 @@ def _bytes(path: Path) -> bytes:
 
 def _not_ours(path: Path, error: OSError) -> KillickError:
     return KillickError(
-        f"{path}: {error.strerror}", "the journals have to be this user's own: see that folder, and XDG_STATE_HOME"
+        f"{path}: {error.strerror}", "a move's journal needs room there, and the user's own right: see XDG_STATE_HOME"
     )
 
 

@@ -5,15 +5,19 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy import frozen
 from deploy.move import journal as journals
+from deploy.move import outside
 from deploy.move.journal import Journal
 from deploy.turn import alone
 from killick.errors import Busy, Corrupt, KillickError, NotFound, Refused
+from tests.kit import small_disk
+from tests.lab import moves
 
 SECRET = "postgres://shop:S3CRET@db/shop"
 
@@ -148,6 +152,29 @@ def test_one_that_cannot_be_read_is_told(state: Path) -> None:
     path(journal).mkdir()
     with pytest.raises(KillickError, match=r"journal\.jsonl: Is a directory"):
         journals.latest("shop")
+
+
+def test_one_that_cannot_be_begun_or_gone_on_with_is_told(state: Path) -> None:
+    with small_disk(state / "small", 1) as disk, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(disk))
+        journal = journals.create("small", "1")
+        with pytest.raises(KillickError, match="No space left on device"):
+            journals.create("shop", "1", {"spec.toml": bytes(2 << 20)})
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(KillickError, match="Read-only file system"):
+            journals.take_up(path(journal))
+        journals.look(path(journal))  # to read is allowed
+
+
+def test_no_room_for_what_is_measured_changes_no_ending(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "_ways", lambda move: {})
+    move = replace(moves.move(moves.spec()), journal=made())
+    assert move.journal.folder is not None
+    (move.journal.folder / outside._FILE).mkdir()
+    with outside.measured(move) as measured:
+        measured.start()
+        with pytest.raises(OSError, match="Is a directory"):
+            measured.save()
 
 
 def test_what_is_wrong_with_one_site_is_not_another_ones(state: Path) -> None:
