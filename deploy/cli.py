@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
 from deploy.move.cli import move
-from killick.errors import Aborted, KillickError
+from killick.errors import KillickError, unforeseen
 
 if TYPE_CHECKING:  # `killick --help` loads nothing of it
     from deploy.deploy import Deploy
@@ -34,9 +35,18 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: str) -> f
 
 def _addresses(_context: click.Context, _option: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     for url in value:
-        if not url.startswith(("http://", "https://")):
+        if not _is_address(url):
             raise click.BadParameter(f"{url!r} is no address: write http://localhost:8000/")
     return value
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
+    return sound and url.isascii() and url.isprintable() and " " not in url
 
 
 @click.command()
@@ -73,6 +83,8 @@ def deploy(
     from deploy.deploy import Deploy, Options
     from killick import settings as configuration
 
+    if settle >= timeout:
+        raise click.UsageError("--settle has to be shorter than --timeout: within that, all has to be well for so long")
     settings = configuration.load(os.environ)
     found = compose.find(Path(directory), environment, project)
     options = Options(sidecar, urls, timeout, settle, not no_backup, not no_pull, override)
@@ -87,6 +99,9 @@ verbs = [deploy, move]
 
 
 def _explain(work: Deploy, as_json: bool) -> None:
+    from deploy import frozen
+
+    frozen.refuse(work.compose.project)
     plan = work.plan()
     if as_json:
         steps = [{"name": step.name, "says": step.says} for step in plan.steps]
@@ -111,12 +126,12 @@ def _run(work: Deploy, environment: str, settings: Settings, wait: float, as_jso
             click.echo(f"note: {note}", err=True)
         try:
             plan.execute(phases)
-        except (KillickError, TimeoutError, Aborted) as error:
-            message, hint = (error.message, error.hint) if isinstance(error, KillickError) else (str(error), "")
+        except Exception as cause:  # whatever it was: what runs now, and what brings the data back, has to be told
+            error = cause if isinstance(cause, KillickError) else unforeseen(cause)
             click.echo("\n".join(work.failed()), err=True)
-            tell(DeployFailed(project, environment, phases.current, message, hint, tuple(work.back())))
+            tell(DeployFailed(project, environment, phases.current, error.message, error.hint, tuple(work.back())))
             if as_json:
-                click.echo(_document(work, phases, message))
+                click.echo(_document(work, phases, error.message))
             raise
     took = round(time.monotonic() - start, 3)
     tell(DeployFinished(project, environment, took, tuple(saved.id for saved in work.saved)))
@@ -128,5 +143,5 @@ def _document(work: Deploy, phases: Phases, error: str) -> str:
     from deploy.outcome import Outcome
 
     compose, backups = work.compose, [saved.id for saved in work.saved]
-    ended = Outcome(compose.project, error, work.changed, backups, phases.seconds, compose.containers())
+    ended = Outcome(compose.project, error, work.changed, backups, phases.seconds, work.now())
     return json.dumps(ended.to_json(), ensure_ascii=False, indent=1)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy.containers import Container
-from killick.errors import CommandFailed, KillickError, Refused, SettingsError
+from killick.errors import Aborted, CommandFailed, KillickError, Refused, SettingsError
 from killick.process import Command, run, start
 
 BASE = "docker-compose.yml"
 _NAME = re.compile(r"^name\s*:", re.MULTILINE)
+_DOTENV = re.compile(r"^\s*(export\s+)?COMPOSE_PROJECT_NAME\s*=\s*[^\s#]", re.MULTILINE)
 _SECONDS = 60.0  # that an answer may take
 
 
@@ -43,8 +44,8 @@ class Compose:
         return Command((*self.words, *argv), inherit=True, cwd=self.folder)
 
     def ask(self, *argv: str, timeout: float | None = _SECONDS) -> str:
-        """What it prints. Raises CommandFailed, TimeoutError."""
-        return run(self.command(*argv), timeout=timeout).text
+        """What it prints. Raises CommandFailed, and KillickError where it says nothing for so long."""
+        return _answer(self.command(*argv), timeout)
 
     def do(self, *argv: str) -> None:
         """Shows what it says while it lasts, on stderr. Raises CommandFailed."""
@@ -67,7 +68,7 @@ class Compose:
         ids = self.ask("ps", "--all", "--quiet", "--no-trunc").split()
         if not ids:
             return []
-        told = run(Command(("docker", "inspect", *ids), inherit=True), timeout=_SECONDS).text
+        told = _answer(Command(("docker", "inspect", *ids), inherit=True), _SECONDS)
         return [Container.of(document) for document in json.loads(told)]
 
 
@@ -78,8 +79,10 @@ def find(folder: Path, environment: str, project: str = "") -> Compose:
         (("docker", "compose", "version", "--short"), "install Docker's plugin compose, version 2"),
     ):
         try:
-            run(Command(command, inherit=True), timeout=_SECONDS)
-        except (CommandFailed, TimeoutError) as error:
+            _answer(Command(command, inherit=True), _SECONDS)
+        except Aborted:
+            raise
+        except KillickError as error:
             raise KillickError(f"no answer to {' '.join(command[:2])}: {_last(str(error))}", cure) from None
     files = (BASE, f"dc.{environment}.yml")
     for file in files:
@@ -91,22 +94,27 @@ def find(folder: Path, environment: str, project: str = "") -> Compose:
 
 
 def _pinned(folder: Path, files: tuple[str, ...]) -> str:
-    given = os.environ.get("COMPOSE_PROJECT_NAME") or _from_dotenv(folder)
-    named = any(_NAME.search((folder / file).read_text(encoding="utf-8")) for file in files)
+    given = os.environ.get("COMPOSE_PROJECT_NAME") or _DOTENV.search(_text(folder / ".env"))
+    named = any(_NAME.search(_text(folder / file)) for file in files)
     if not given and not named:
         raise Refused(
             f"nothing pins the project's name: from a folder that is called otherwise than {folder.resolve().name} "
             "it would start with empty volumes",
             f"write `name: {folder.resolve().name}` at the top of {BASE}, or give --project",
         )
-    return given or str(Compose(folder, files, "").config()["name"])
+    return str(Compose(folder, files, "").config()["name"])
 
 
-def _from_dotenv(folder: Path) -> str:
-    path = folder / ".env"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    found = [line.partition("=")[2].strip().strip("\"'") for line in lines if line.startswith("COMPOSE_PROJECT_NAME=")]
-    return found[-1] if found else ""
+def _text(path: Path) -> str:
+    """As far as it is text: compose says what is wrong with it. "" for none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _answer(command: Command, seconds: float | None) -> str:
+    try:
+        return run(command, timeout=seconds).text
+    except TimeoutError as error:
+        raise KillickError(str(error), "is Docker's engine well? docker info") from None
 
 
 def _last(text: str) -> str:

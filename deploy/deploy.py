@@ -11,7 +11,7 @@ from deploy import gate, safety
 from deploy.compose import Compose
 from deploy.containers import Container, Wanted, lacking, wanted
 from deploy.safety import Saved
-from killick.errors import CommandFailed, KillickError
+from killick.errors import Aborted, CommandFailed, KillickError
 from killick.plan import Plan, timed
 from killick.watch import Watch
 
@@ -86,12 +86,15 @@ class Deploy:
     def failed(self) -> list[str]:
         """What runs now, what was said, and what brings the data back."""
         lines = []
-        containers = self.compose.containers()
-        if self.changed:
+        containers = self.now()
+        if self.changed and containers:
             lines += self._logs(containers)
         state = "as before the deploy" if not self.changed else "now"
         lines.append(f"What runs {state} of {self.compose.project}:")
-        lines += [f"  {container}" for container in sorted(containers, key=str)] or ["  nothing"]
+        if containers is None:
+            lines.append("  docker does not tell")
+        else:
+            lines += [f"  {container}" for container in sorted(containers, key=str)] or ["  nothing"]
         if not self.changed:
             lines.append("The deploy changed nothing that runs, and no data.")
         elif self.saved:
@@ -99,6 +102,15 @@ class Deploy:
         else:
             lines.append("There is no backup of just before the deploy.")
         return lines
+
+    def now(self) -> list[Container] | None:
+        """What runs; None where docker does not tell: what failed is told all the same."""
+        try:
+            return self.compose.containers()
+        except Aborted:
+            raise
+        except KillickError:
+            return None
 
     def back(self) -> list[str]:
         """What brings the data back, where services were started since its backup."""
@@ -109,7 +121,9 @@ class Deploy:
         for name in [service.name for service in self.services if lacking([service], containers)]:
             try:
                 said = self.compose.ask("logs", "--no-color", "--no-log-prefix", f"--tail={_LINES}", name)
-            except (CommandFailed, TimeoutError):
+            except Aborted:
+                raise
+            except KillickError:
                 continue
             lines += [f"The last words of {name}:", *(f"  {line}" for line in said.splitlines())]
         return lines
@@ -128,8 +142,13 @@ class Deploy:
 
     def _copy(self, _watch: Watch) -> None:
         folder = self.compose.folder
-        shutil.copyfile(folder / self.compose.files[-1], folder / f"{OVERRIDE}.part")
-        (folder / f"{OVERRIDE}.part").replace(folder / OVERRIDE)
+        try:
+            shutil.copyfile(folder / self.compose.files[-1], folder / f"{OVERRIDE}.part")
+            (folder / f"{OVERRIDE}.part").replace(folder / OVERRIDE)
+        except OSError as error:
+            raise KillickError(
+                f"{folder / OVERRIDE} cannot be written: {error.strerror}", "or go without --override"
+            ) from None
 
     def _up(self, _watch: Watch) -> None:
         self.changed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -64,6 +65,6 @@ def _asked(url: str) -> tuple[str, int]:
     except urllib.error.HTTPError as error:
         error.close()
         return f"it answers {error.code}", error.code
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        return f"no answer: {reason}", 0
+        return f"no answer: {reason or type(error).__name__}", 0

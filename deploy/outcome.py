@@ -11,14 +11,15 @@ from deploy.containers import Container
 
 @dataclass(frozen=True)
 class Outcome:
-    """`error` is "" for a success; `changed`: something was started; `backups` are ids; `seconds` by step."""
+    """`error` is "" for a success; `changed`: something was started; `backups` are ids; `seconds` by step. `containers`
+    is None where docker does not tell."""
 
     project: str
     error: str
     changed: bool
     backups: Sequence[str]
     seconds: Mapping[str, float]
-    containers: Sequence[Container]
+    containers: Sequence[Container] | None
 
     def to_json(self) -> dict[str, Any]:
         """The document of `killick deploy --json`."""
@@ -28,7 +29,9 @@ class Outcome:
             "changed": self.changed,
             "backups": list(self.backups),
             "seconds": dict(self.seconds),
-            "services": [
+            "services": None
+            if self.containers is None
+            else [
                 {"service": c.service, "image": c.image, "status": c.status, "health": c.health or None}
                 for c in self.containers
             ],

@@ -31,13 +31,18 @@ def back_up(compose: Compose, service: str, config: Mapping[str, Any], *, runnin
     command = compose.command(*how, "backup", "--json")
     try:
         document = _told(command)
+        given = config["services"][service].get("environment") or {}
+        return [Saved(one["source"], one["id"], _host(given, one["source"])) for one in document]
     except CommandFailed as error:
         raise KillickError(
             f"the backup before the deploy failed (exit {error.status}); nothing was changed",
             f"its words are above; try it alone: {shlex.join(command.argv)}",
         ) from None
-    given = config["services"][service].get("environment") or {}
-    return [Saved(one["source"], one["id"], _host(given, one["source"])) for one in document]
+    except (ValueError, LookupError, TypeError):
+        raise KillickError(
+            f"what {service} says of its backup cannot be read, as if it were not killick; nothing was changed",
+            f"try it alone: {shlex.join(command.argv)}",
+        ) from None
 
 
 def sidecar(config: Mapping[str, Any], service: str) -> None:
@@ -59,13 +64,15 @@ def commands(compose: Compose, service: str, saved: Sequence[Saved]) -> list[str
 
 
 def _told(command: Command) -> list[dict[str, Any]]:
-    """The document that a verb prints; what it logs meanwhile is shown."""
+    """The document that a verb prints; what it logs meanwhile is shown. Raises ValueError for one that is none."""
     with tempfile.TemporaryFile() as file:
         with start(command, stdout=file, stderr=sys.stderr.fileno()) as process:
             process.wait()
         file.seek(0)
         found: list[dict[str, Any]] = json.load(file)
-        return found
+    if not found:
+        raise ValueError("it backed up nothing")
+    return found
 
 
 def _host(environment: Mapping[str, str | None], source: str) -> str:

@@ -14,14 +14,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO
 
-from killick.errors import CommandFailed, NoSpace
+from killick.errors import Aborted, CommandFailed, NoSpace
 
 CHUNK = 1 << 20
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TZ", "SSL_CERT_FILE")
@@ -47,6 +48,52 @@ class Command:
     @property
     def program(self) -> str:
         return Path(self.argv[0]).name
+
+
+class Reins:
+    """Ends what other threads started, and lets them start no more: a signal reaches the main thread alone, which would
+    wait for theirs to end by themselves. A thread takes them at its begin; those that it makes itself hang on its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: set[Process | Reins] = set()
+        self._stopped = False
+
+    def take(self) -> None:
+        _ours.reins = self
+
+    @contextmanager
+    def holding(self, held: Process | Reins) -> Iterator[None]:
+        """Raises Aborted where all was stopped already."""
+        with self._lock:
+            if self._stopped:
+                raise Aborted("stopped")
+            self._held.add(held)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.discard(held)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            held = list(self._held)
+        for each in held:
+            each.stop()
+
+
+class _Ours(threading.local):
+    reins: Reins | None = None
+
+
+_ours = _Ours()
+
+
+def held(what: Process | Reins) -> AbstractContextManager[None]:
+    """By the reins of this thread, where it has some."""
+    return _ours.reins.holding(what) if _ours.reins else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -173,7 +220,8 @@ def start(
         raise
     process = Process(command, popen, kept)
     try:
-        yield process
+        with held(process):
+            yield process
     finally:
         if process.running():
             process.stop()

@@ -139,11 +139,10 @@ def report(site: str, as_json: bool) -> None:
 
 
 def _found(site: str) -> Any:
+    from deploy.move import go
     from deploy.move import journal as journals
-    from deploy.move import spec as specs
 
-    name = specs.load(Path(site)).site if Path(site).is_file() else site
-    return journals.look(journals.latest(name)).state
+    return journals.look(journals.latest(go.site_of(site))).state
 
 
 def _show(made: Plan, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.move.hosts import Host
-from killick.errors import KillickError
+from killick.errors import Aborted, KillickError
 
 SBIN = 'PATH="$PATH:/usr/sbin:/sbin"'
 """Debian keeps servers where the PATH of an ordinary user does not lead."""
@@ -20,6 +20,8 @@ def writable(host: Host, path: str) -> bool:
     script = 'path=$(readlink -e -- "$1") && [ -w "$path" ] && [ -w "$(dirname -- "$path")" ]'
     try:
         host.shell(script, path)
+    except Aborted:
+        raise
     except KillickError:
         return False
     return True

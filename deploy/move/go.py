@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from deploy.move.spec import Server, Spec
 from deploy.move.step import Move
 from deploy.move.steps import CLOCK, ORDER, REHEARSAL, called
 from deploy.move.traffic import Traffic
-from killick.errors import KillickError, Refused
+from killick.errors import Aborted, KillickError, Refused
 from killick.watch import Watch
 
 _COPY = "spec.toml"
@@ -60,25 +61,29 @@ def start(path: Path, spec: Spec, made: Plan, given: Collection[str], *, rehears
 
 def go_on(site: str, given: Collection[str], *, back: bool) -> tuple[Ending, Journal]:
     """Resumes the open move of a site, or takes it back. Raises NotFound, Busy, Refused."""
+    journals.latest(site)  # before there is a folder for a site that nobody moves
     with journals.alone(site):
         path = journals.latest(site)
         if not journals.look(path).state.open:
             state = journals.look(path).state
             raise Refused(f"the move {state.id} of {site} is over: {state.outcome}", f"killick move report {site}")
         journal = journals.take_up(path)
-        journal.write("resumed")
-        return _walk(specs.load(path.parent / _COPY), journal, given, back=back), journal
+        return _walk(specs.load(path.parent / _COPY), journal, given, back=back, resumed=True), journal
 
 
 def site_of(word: str) -> str:
     """A spec's file, or the site's name itself."""
-    return specs.load(Path(word)).site if Path(word).is_file() else word
+    return specs.load(Path(word)).site if os.path.isfile(word) else word  # noqa: PTH113  # Path's raises for a long one
 
 
-def _walk(spec: Spec, journal: Journal, given: Collection[str], *, back: bool) -> Ending:
+def _walk(spec: Spec, journal: Journal, given: Collection[str], *, back: bool, resumed: bool = False) -> Ending:
     names = REHEARSAL if journal.state.rehearsal else ORDER
     shown = screen.made(journal, [called(name) for name in names])
     move = _move(spec, journal, Person(given, shown.aside), journal.state.id)
+    if back:
+        Runner(move, plan.steps_of(names)).may_go_back()
+    if resumed:
+        journal.write("resumed")
     with shown.shown(), outside.measured(move) as measured:
         runner = Runner(move, plan.steps_of(names), _Both((shown, measured)), lambda: list(_wrong(move)))
         return runner.back() if back else runner.forward()
@@ -99,6 +104,8 @@ def _wrong(move: Move) -> Iterator[str]:
         return
     try:
         yield from move.traffic.as_before()
+    except Aborted:
+        raise
     except (KillickError, TimeoutError) as error:
         yield f"whether the old server serves could not be asked: {error}"
 

@@ -1,8 +1,9 @@
 """A container of the sidecar that waits for work on a server, with the project's own settings and the move's folder.
 
 Docker takes a second or two to make a container, and behind the fence everything is waited for: one that is there
-already does all of the move's work. Whatever an earlier run of ours left at work in it ends before the next begins. It
-goes with the move's folder.
+already does all of the move's work. Whatever was given up (by a signal, a time-out, a lost connection, a runner
+that was killed) may still be at work in it, and ends before the next piece of work begins. It goes with the move's
+folder.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from deploy.move.site import Site
 from killick.errors import CommandFailed
 
 _BEGIN = 120.0  # seconds
-_GONE = 43  # the word of _RUN for a container that does not run
+_GONE = 43, "no container waits"  # the words of _RUN for one that does not run
 _RUN = f"""
-[ "$(docker container inspect --format '{{{{.State.Running}}}}' "$1" 2>/dev/null)" = true ] || exit {_GONE}
+if [ "$(docker container inspect --format '{{{{.State.Running}}}}' "$1" 2>/dev/null)" != true ]; then
+    echo "{_GONE[1]}" >&2
+    exit {_GONE[0]}
+fi
 shift
 exec docker exec "$@"
 """
-_ours: set[str] = set()  # names of those that this process began
+_ours: dict[str, object] = {}  # by name, each begun by this process; another object each time
 _one = threading.Lock()  # at a time is begun
 
 
@@ -36,21 +40,30 @@ class Hand:
         """What it prints, with the environment `given` besides the project's own. Raises as Site.compose does."""
         values = [word for name, value in sorted((given or {}).items()) for word in ("--env", f"{name}={value}")]
         name = Handover(self.site, self.id).hand
-        self._begin(name)
+        made = self._begin(name)
         try:
-            return self.site.host.shell(_RUN, name, *values, name, *argv, timeout=timeout)
+            return self._do(name, *values, name, *argv, timeout=timeout)
         except CommandFailed as error:
-            if error.status != _GONE:
+            if (error.status, error.stderr) != _GONE:
                 raise
-        _ours.discard(name)
-        self._begin(name)
-        return self.site.host.shell(_RUN, name, *values, name, *argv, timeout=timeout)
+        self._begin(name, made)
+        return self._do(name, *values, name, *argv, timeout=timeout)
 
-    def _begin(self, name: str) -> None:
+    def _do(self, name: str, *words: str, timeout: float) -> str:
+        try:
+            return self.site.host.shell(_RUN, name, *words, timeout=timeout)
+        except BaseException as error:
+            if not isinstance(error, CommandFailed) or error.status < 0:  # given up: what it began may go on there
+                _ours.pop(name, None)
+            raise
+
+    def _begin(self, name: str, gone: object = None) -> object:
+        """The one that waits; a new one where none does, or `gone` still counts as that."""
         with _one:
-            if name not in _ours:
+            if _ours.get(name) in (None, gone):
                 self._make(name)
-                _ours.add(name)
+                _ours[name] = object()
+            return _ours[name]
 
     def _make(self, name: str) -> None:
         handover = Handover(self.site, self.id)

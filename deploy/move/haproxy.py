@@ -151,6 +151,8 @@ class Edge:
             if self._in_the_map() != "0" or self._in_the_file() != "0":
                 yield f"{self.name}: it refuses writes already, or another move is at work (write {proxy.backend} 0)"
             self._check(proxy.config)
+        except Aborted:
+            raise
         except KillickError as error:
             yield str(error)
         if not _uses(self._configuration(), proxy):
@@ -185,6 +187,8 @@ class Edge:
         """Whether anything of the switch happened: then the configuration has to stay what it is now."""
         try:
             states = self._ours()
+        except Aborted:
+            raise
         except KillickError:
             return False
         return states[on] or not states[off]

@@ -2,7 +2,8 @@
 
 A journal is a folder of the machine that runs the move: `$XDG_STATE_HOME/killick/moves/SITE/ID/journal.jsonl`, for its
 user only. Each line is an object: `at` (Unix seconds), `event`, `step` where it is about one, and what that event tells
-(`deploy/move/state.py` reads them). A line that a power cut tore is no event: what it announces never began.
+(`deploy/move/state.py` reads them). A line that a power cut tore is no event: what it announces never began. The first
+one has the `format`: a later killick's journal is left to it, since its steps are others.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from deploy.move.state import Event, State, read
+from deploy.move.spec import SITE
+from deploy.move.state import Event, State, read, take
 from killick.errors import Busy, Corrupt, KillickError, NotFound, Refused
 
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+FORMAT = 1
 _FILE = "journal.jsonl"
+_SITE = re.compile(SITE)
 _PASSWORD = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
 
 
@@ -93,16 +97,21 @@ def create(site: str, move: str, beside: Mapping[str, bytes] | None = None, **to
 
     `beside` are files that lie by it, whole before there is an event.
     """
-    folder = _made(home() / site / move)
+    folder = home() / site / move
     journal = Journal(folder / _FILE, [])
-    for name, data in {**(beside or {}), _FILE: b""}.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-    _sync(folder)
-    journal.write("opened", "", id=move, site=site, machine=machine(), host=platform.node(), **told)
+    try:
+        _made(folder)
+        for name, data in {**(beside or {}), _FILE: b""}.items():
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(descriptor)
+        _sync(folder)
+    except OSError as error:
+        raise _not_ours(folder, error) from None
+    told = {"id": move, "site": site, "machine": machine(), "host": platform.node(), **told}
+    journal.write("opened", "", format=FORMAT, **told)
     return journal
 
 
@@ -116,9 +125,12 @@ def take_up(path: Path) -> Journal:
             f"{platform.node()}: what it does next depends on that machine's network, keys and clock",
             f"go on there: killick move resume {path.parent.parent.name}",
         )
-    with path.open("r+b") as file:
-        file.truncate(whole)
-        os.fsync(file.fileno())
+    try:
+        with path.open("r+b") as file:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _not_ours(path, error) from None
     return Journal(path, events)
 
 
@@ -128,8 +140,8 @@ def look(path: Path) -> Journal:
 
 
 def paths(site: str) -> list[Path]:
-    """The journals of a site that have begun, oldest first."""
-    return [path for path in sorted((home() / site).glob(f"*/{_FILE}")) if _parsed(path)[1]]
+    """The journals of a site that have begun, oldest first; none where `site` is no site's name."""
+    return [path for path in _files(site) if _parsed(path)[1]]
 
 
 def latest(site: str) -> Path:
@@ -137,7 +149,7 @@ def latest(site: str) -> Path:
     states = [(path, look(path).state) for path in paths(site)]
     found = sorted((state.open, not state.rehearsal, path) for path, state in states)
     if not found:
-        known = sorted(path.name for path in home().glob("*") if paths(path.name))
+        known = sorted(path.name for path in home().glob("*") if any(map(_bytes, _files(path.name))))
         there = f"known are {', '.join(known)}" if known else "this user began none on this machine"
         raise NotFound(f"no move of {site} is known", there)
     return found[-1][2]
@@ -150,8 +162,12 @@ def is_open(site: str) -> bool:
 @contextmanager
 def alone(site: str) -> Iterator[None]:
     """One runner of a site at a time on this machine, by flock: it ends with the process. Raises Busy."""
-    path = _made(home() / site) / "lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = home() / site / "lock"
+    try:
+        _made(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _not_ours(path, error) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,18 +190,44 @@ def machine() -> str:
 
 def _parsed(path: Path) -> tuple[int, list[Event]]:
     """The bytes that are whole lines, and their events. Raises Corrupt for one that is none."""
-    data = path.read_bytes()
+    data = _bytes(path)
     whole = data.rfind(b"\n") + 1
     events: list[Event] = []
-    for number, line in enumerate(data[:whole].splitlines(), 1):
+    state = State()
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
         try:
             event = json.loads(line)
-        except ValueError:
-            event = None
-        if not isinstance(event, Mapping) or not {"at", "event"} <= set(event):
-            raise Corrupt(f"{path}: line {number} is no event", "somebody changed it; look at what the servers are in")
+            if number == 1:
+                _of_our_time(path, event.get("format", 1))
+            take(state, event)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise Corrupt(
+                f"{path}: line {number} is no event", "somebody changed it; look at what the servers are in"
+            ) from None
         events.append(event)
     return whole, events
+
+
+def _of_our_time(path: Path, format: int) -> None:
+    if format > FORMAT:
+        raise Refused(f"{path} is of a later killick than this one", "go on with that one: install it here")
+
+
+def _files(site: str) -> list[Path]:
+    return sorted((home() / site).glob(f"*/{_FILE}")) if _SITE.fullmatch(site) else []
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _not_ours(path, error) from None
+
+
+def _not_ours(path: Path, error: OSError) -> KillickError:
+    return KillickError(
+        f"{path}: {error.strerror}", "a move's journal needs room there, and the user's own right: see XDG_STATE_HOME"
+    )
 
 
 @contextmanager

@@ -93,13 +93,17 @@ class Runner:
         return Ending(DONE)
 
     def back(self) -> Ending:
-        """Undoes what was begun, last first. Raises Refused where writes may have reached the new server."""
+        """Undoes what was begun, last first. Raises Refused as `may_go_back`."""
+        self.may_go_back()
+        return self._turn()
+
+    def may_go_back(self) -> None:
+        """Raises Refused where writes may have reached the new server. Nothing is written."""
         if not self._returnable():
             raise Refused(
                 f"the new server may have taken writes of {self.move.spec.site}: going back would lose them",
                 "go on with `killick move resume`; the way back is another move, with old and new exchanged",
             )
-        return self._turn()
 
     # Forward
 

@@ -17,6 +17,8 @@ from killick.errors import SettingsError
 
 T = TypeVar("T")
 PROVIDERS = ("cloudflare", "hand")
+SITE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}"
+"""A site's name: it is a folder's, too."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def load(path: Path) -> Spec:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}", "docs/move.md has a whole example") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, a number of 5000 digits
         raise SettingsError(f"{path} is no TOML: {error}") from None
     digest = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
     top = _Table("", document)
@@ -159,20 +161,27 @@ class _Table:
         """`like` is a pattern that it has to fit; `means` tells a person what that is. `quoted` is off where somebody
         may have written a secret by mistake."""
         value: str = self._value(key, str, "a text", default, "")
-        if value != (default or "") and like and not re.fullmatch(like, value):
-            self.wrong.append(f"{self._of(key)}{f' = {value!r}' if quoted else ''} is not {means}")
+        shown = f"{self._of(key)}{f' = {value!r}' if quoted else ''}"
+        if not value:
+            if key in self.values and isinstance(self.values[key], str) and default != "":
+                self.wrong.append(f"{self._of(key)} is empty")
+        elif not value.isprintable():
+            self.wrong.append(f"{shown} holds what cannot be printed")
+        elif value != default and like and not re.fullmatch(like, value):
+            self.wrong.append(f"{shown} is not {means}")
         return value
 
     def number(self, key: str, default: float) -> float:
         """Seconds, above 0."""
         value = self._value(key, (int, float), "a number of seconds", default, default)
-        if not value > 0:
-            self.wrong.append(f"{self._of(key)} = {value} has to be above 0")
+        if not 0 < value <= _LONGEST:
+            self.wrong.append(f"{self._of(key)} has to be above 0, and at most {_LONGEST}")
+            return default
         return float(value)
 
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         value = self._value(key, list, "a list of texts", default, ())
-        if not all(isinstance(each, str) and each for each in value):
+        if not all(isinstance(each, str) and each and each.isprintable() for each in value):
             self.wrong.append(f"{self._of(key)} has to be a list of texts")
             return ()
         if default is None and key in self.values and not value:
@@ -205,17 +214,21 @@ class _Table:
 _KINDS: Mapping[type, str] = {
     str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "a table",
 }  # fmt: skip
-_HOST = r"local|ssh://(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?/?"
-_ADDRESS = r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
+_LONGEST = 86_400  # seconds that writes may be refused
+_PORT = r"(?::(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]))?"
+_HOST = rf"local|ssh://(?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9A-Fa-f:]+\]){_PORT}/?"
+_ADDRESS = rf"(?:\w[\w.-]*|\[[0-9A-Fa-f:]+\]){_PORT}"
 _NAME = r"(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 _WORD = r"[a-z0-9][a-z0-9_-]*"
 _PATH = r"/.*"
 _MEANS_PATH = "a path that begins with /"
+_URL_PATH = r"/[!-~]*"  # as it is sent: other characters are escaped by whoever writes it
+_MEANS_URL_PATH = "a path of a URL: it begins with /, and %20 stands for a blank"
 
 
 def _spec(top: _Table, digest: str) -> Spec:
     return Spec(
-        site=top.text("site", like=r"[A-Za-z0-9][A-Za-z0-9._-]*", means="a name of letters, digits, . _ and -"),
+        site=top.text("site", like=SITE, means="a name of letters, digits, . _ and -"),
         environment=top.text("environment", like=_WORD, means="an environment, such as prod: it names dc.prod.yml"),
         names=top.texts("names"),
         old=_server(top.table("old", needed=True)),
@@ -297,9 +310,11 @@ def _check(table: _Table) -> Check:
     found = Check(
         table.texts("paths"),
         table.text("marker", "", like=r"[A-Za-z0-9-]+", means="a header's name"),
-        table.text("write", "", like=_PATH, means=_MEANS_PATH),
+        table.text("write", "", like=_URL_PATH, means=_MEANS_URL_PATH),
     )
-    table.wrong += [f"check.paths: {path!r} is no path: it begins with /" for path in found.paths if path[:1] != "/"]
+    table.wrong += [
+        f"check.paths: {path!r} is not {_MEANS_URL_PATH}" for path in found.paths if not re.fullmatch(_URL_PATH, path)
+    ]
     return found
 
 
@@ -321,6 +336,8 @@ def _together(spec: Spec) -> Iterable[str]:
         yield f"old and new answer at the same address, {old.address}"
     elif old.host and _where(old.host) == _where(new.host) and old.project and old.project == new.project:
         yield f"old and new are on one host with one project name, {old.project}: they would share their volumes"
+    held = {service for _, service in spec.sources if service}
+    yield from (f"apps: {app} holds a source: the move itself works with it" for app in spec.apps if app in held)
     yield from (f"names: {name!r} is no name of a site" for name in spec.names if not re.fullmatch(_NAME, name))
     if spec.dns.zone:
         zone = spec.dns.zone.lower()

@@ -76,7 +76,7 @@ class State:
 def read(events: Sequence[Event]) -> State:
     state = State()
     for event in events:
-        _take(state, event)
+        take(state, event)
     return state
 
 
@@ -91,9 +91,10 @@ def clock(state: State, first: str, last: str) -> tuple[float, float | None] | N
     return start.began, end.ended if end.done else None
 
 
-def _take(state: State, event: Event) -> None:
-    name = event["event"]
-    state.last = event["at"]
+def take(state: State, event: Event) -> None:
+    """Raises LookupError or TypeError for one that lacks what it has to tell."""
+    name = str(event["event"])
+    state.last = float(event["at"])
     if name in _STEPS:
         _step(state.steps.setdefault(event["step"], StepState(event["step"])), event)
         if name == FAILED:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
 from deploy.move import carry
+from deploy.move.beside import beside
 from deploy.move.carry import Figures
 from deploy.move.hosts import between
 from deploy.move.site import LONG, Site
@@ -25,7 +25,7 @@ from deploy.move.sources import Held, folders
 from deploy.move.step import Move
 from killick import compare
 from killick.contents import Contents
-from killick.errors import Corrupt, KillickError, Refused
+from killick.errors import Aborted, Corrupt, KillickError, Refused
 from killick.names import unescaped
 from killick.process import write_to
 
@@ -63,7 +63,7 @@ class Difference:
 
 def differences(move: Move, held: Held) -> tuple[Contents, Contents]:
     """Both sides, read at once."""
-    with ThreadPoolExecutor(2) as both:
+    with beside(2) as both:
         was, now = both.map(lambda site: _contents(carry.look(move, site, held)), (move.old, move.new))
     return was, now
 
@@ -100,6 +100,8 @@ def in_the_way(move: Move) -> Iterator[str]:
         for held in folders(move):
             for site in (move.old, move.new):
                 _mount(site, held)
+    except Aborted:
+        raise
     except KillickError as error:
         yield str(error)
 

@@ -71,9 +71,10 @@ def port(value: str) -> int:
     return 0 if value.lower() == "off" else whole(1, 65535)(value)
 
 
-def number(value: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value, re.ASCII) or not float(value):
-        raise ValueError(f"{value!r} is not a number above 0, as in 1 or 0.5")
+def processors(value: str) -> float:
+    """From 0.01 on: Docker takes no less."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value, re.ASCII) or float(value) < 0.01:
+        raise ValueError(f"{value!r} is not a number of processors from 0.01 on, as in 1 or 0.5")
     return float(value)
 
 
@@ -83,6 +84,14 @@ def size(value: str) -> int:
     if match is None or len(match[1]) > 12 or not float(match[1]):
         raise ValueError(f"{value!r} is not a size: write 512m or 2g")
     return int(float(match[1]) * 1024 ** " kmgt".index(match[2].lower() or " "))
+
+
+def memory(value: str) -> int:
+    """Bytes, as `size`; from 6 MiB on: Docker takes no less."""
+    found = size(value)
+    if found < 6 << 20:
+        raise ValueError(f"{value!r} is too little for a server: write 512m or 2g")
+    return found
 
 
 def duration(value: str) -> float:

@@ -27,6 +27,10 @@ _PORT = 2375
 _WHY = "docs/security.md shows how Docker is reached, and what that means"
 _LISTENS = 3.0  # seconds that a host may take to let us connect
 _ANSWER = 60  # seconds without a byte of an answer
+_CURES = (
+    ("Range of CPUs", "lower VERIFY_CPUS: that host has fewer processors"),
+    ("unable to find user", "the image holds no such server: see VERIFY_IMAGES"),
+)
 _PROCESSES = 256  # threads count, and mongod has dozens
 
 
@@ -100,7 +104,8 @@ def told() -> Iterator[None]:
         if error.status_code == 403:  # a proxy's; Docker has no rights of its own
             asked = f"{error.response.request.method} {urlsplit(error.response.request.url).path}"
             raise Unverifiable(f"Docker at {host()} refuses {asked}", f"allow it in the socket proxy; {_WHY}") from None
-        raise Unverifiable(f"Docker at {host()} says: {said}", "look at the engine and its log") from None
+        cure = next((cure for words, cure in _CURES if words in said), "look at the engine and its log")
+        raise Unverifiable(f"Docker at {host()} says: {said}", cure) from None
     except (DockerException, RequestException) as error:
         raise Unverifiable(f"Docker at {host()} does not answer: {line(error)}", _WHY) from None
 

@@ -196,6 +196,14 @@ def test_an_image_that_is_no_server(scratch: Path) -> None:
     ):
         pass
     assert caught.value.reason == "environment"
+    assert "VERIFY_IMAGES" in caught.value.hint
+    assert not list(scratch.glob("container/run-*"))
+
+
+def test_more_processors_than_there_are(scratch: Path) -> None:
+    with pytest.raises(Unverifiable, match="Range of CPUs") as caught, started(scratch, terms=Terms(MEMORY, 1000.0)):
+        pass
+    assert "VERIFY_CPUS" in caught.value.hint
     assert not list(scratch.glob("container/run-*"))
 
 

@@ -5,15 +5,19 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy import frozen
 from deploy.move import journal as journals
+from deploy.move import outside
 from deploy.move.journal import Journal
 from deploy.turn import alone
 from killick.errors import Busy, Corrupt, KillickError, NotFound, Refused
+from tests.kit import small_disk
+from tests.lab import moves
 
 SECRET = "postgres://shop:S3CRET@db/shop"
 
@@ -110,6 +114,83 @@ def test_half_a_line_of_a_full_disk_does_not_stay(state: Path, monkeypatch: pyte
     monkeypatch.undo()
     assert path(journal).read_bytes() == before
     assert [e["event"] for e in journal.events] == ["opened"]
+
+
+def test_an_event_that_lacks_what_it_tells_is_refused(state: Path) -> None:
+    journal = made()
+    whole = path(journal).read_bytes()
+    lacking = (
+        b'{"at":1,"event":"begun"}', b'{"at":1,"event":"failed","step":"fence"}', b'{"at":1,"event":"closed"}',
+        b'{"at":"x","event":"back"}', b'{"at":null,"event":"back"}', b'{"event":"back"}', b"[1]", b"\xff", b"",
+    )  # fmt: skip
+    for line in lacking:
+        path(journal).write_bytes(whole + line + b"\n")
+        with pytest.raises(Corrupt, match="line 2 is no event"):
+            journals.look(path(journal))
+
+
+def test_one_of_a_later_killick_is_left_to_it(state: Path) -> None:
+    """Its steps are others; and so it is not known whether it is over."""
+    journal = made()
+    path(journal).write_text(path(journal).read_text().replace('"format":1', '"format":2'))
+    for asks in (lambda: journals.take_up(path(journal)), lambda: journals.is_open("shop")):
+        with pytest.raises(Refused, match="of a later killick"):
+            asks()
+
+
+def test_a_folder_that_cannot_hold_it_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(state / "file"))
+    with pytest.raises(KillickError, match="File exists") as caught, journals.alone("shop"):
+        pass
+    assert "XDG_STATE_HOME" in caught.value.hint
+
+
+def test_one_that_cannot_be_read_is_told(state: Path) -> None:
+    journal = made()
+    path(journal).unlink()
+    path(journal).mkdir()
+    with pytest.raises(KillickError, match=r"journal\.jsonl: Is a directory"):
+        journals.latest("shop")
+
+
+def test_one_that_cannot_be_begun_or_gone_on_with_is_told(state: Path) -> None:
+    with small_disk(state / "small", 1) as disk, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(disk))
+        journal = journals.create("small", "1")
+        with pytest.raises(KillickError, match="No space left on device"):
+            journals.create("shop", "1", {"spec.toml": bytes(2 << 20)})
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(KillickError, match="Read-only file system"):
+            journals.take_up(path(journal))
+        journals.look(path(journal))  # to read is allowed
+
+
+def test_no_room_for_what_is_measured_changes_no_ending(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "_ways", lambda move: {})
+    move = replace(moves.move(moves.spec()), journal=made())
+    assert move.journal.folder is not None
+    (move.journal.folder / outside._FILE).mkdir()
+    with outside.measured(move) as measured:
+        measured.start()
+        with pytest.raises(OSError, match="Is a directory"):
+            measured.save()
+
+
+def test_what_is_wrong_with_one_site_is_not_another_ones(state: Path) -> None:
+    path(made()).write_text("nonsense\n")
+    with pytest.raises(Corrupt):
+        journals.latest("shop")
+    with pytest.raises(NotFound) as caught:
+        journals.latest("other")
+    assert "known are shop" in caught.value.hint
+
+
+@pytest.mark.parametrize("word", ["", ".", "..", "../moves/shop", "a/b", "/etc", "x" * 300, "a\0b"])
+def test_what_is_no_sites_name_has_no_move(state: Path, word: str) -> None:
+    made()
+    with pytest.raises(NotFound):
+        journals.latest(word)
 
 
 def test_on_another_machine_it_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,27 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
         ('site = "shop.example"', 'site = "../shop"', "site = '../shop' is not a name"),
         ('site = "shop.example"', "site = 3", "site has to be a text, and is a number"),
         ("limit = 300", "limit = true", "limit has to be a number of seconds"),
-        ("limit = 300", "limit = -1", "limit = -1 has to be above 0"),
+        ("limit = 300", "limit = -1", "limit has to be above 0"),
+        ("limit = 300", "limit = nan", "limit has to be above 0"),
+        ("limit = 300", "limit = inf", "and at most 86400"),
+        ("limit = 300", f"limit = 1{'0' * 400}", "and at most 86400"),
+        ('site = "shop.example"', 'site = ""', "site is empty"),
+        ('site = "shop.example"', f'site = "{"x" * 300}"', "is not a name"),
+        ('environment = "prod"', 'environment = ""', "environment is empty"),
+        ('project = "shop"', 'project = ""', "old.project is empty"),
+        ('directory = "/srv/shop"', 'directory = ""', "old.directory is empty"),
+        ('directory = "/srv/shop"', r'directory = "/srv/\u0000shop"', "holds what cannot be printed"),
+        ('host = "ssh://deploy@new.example"', 'host = ""', "new.host is empty"),
+        ('host = "ssh://deploy@new.example"', 'host = "ssh://-x@new.example"', "new.host is not a host"),
+        ('host = "ssh://deploy@new.example"', 'host = "ssh://new.example:99999"', "new.host is not a host"),
+        ('address = "10.0.0.12"', 'address = ""', "new.address is empty"),
+        ('address = "10.0.0.12"', 'address = "10.0.0.12:65536"', "new.address = '10.0.0.12:65536' is not an address"),
+        ('address = "10.0.0.12"', 'address = "-x"', "new.address = '-x' is not an address"),
+        ('sidecar = "sidecar"', 'sidecar = ""', "sidecar is empty"),
+        ('backend = "shop"', 'backend = ""', "proxy.backend is empty"),
+        ('purge = "names"', 'purge = ""', "purge is empty"),
+        ('apps = ["app", "worker"]', 'apps = ["app", "db"]', "apps: db holds a source"),
+        ('apps = ["app", "worker"]', r'apps = ["a\np"]', "apps has to be a list of texts"),
         ("limit = 300", "limit = 300\nx = 1", "x is unknown"),
         ('marker = "X', 'marke = "X', "check.marke is unknown: did you mean marker?"),
         ('names = ["shop.example", "www.shop.example"]', "names = []", "names is empty"),
@@ -83,7 +103,9 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
         ('purge = "names"', 'purge = "some"', "purge = 'some' is not all, names or off"),
         ('new = "new"', 'new = "old"', "proxy.old and proxy.new are the same server"),
         ("killick/upstream.conf", "killick/read-only.conf", "read_only and forwarder.upstream are the same file"),
-        ('paths = ["/", "/health"]', 'paths = ["health"]', "check.paths: 'health' is no path"),
+        ('paths = ["/", "/health"]', 'paths = ["health"]', "check.paths: 'health' is not a path of a URL"),
+        ('paths = ["/", "/health"]', 'paths = ["/über uns"]', "check.paths: '/über uns' is not a path of a URL"),
+        ('write = "/canary/{id}"', 'write = "/ü/{id}"', "check.write = '/ü/{id}' is not a path of a URL"),
         ('db = "db"', "", "sources has no database"),
         ("[check]", "[checks]", "checks is unknown: did you mean check?"),
         ("[check]", "[checks]", "check is missing: a table"),
@@ -112,5 +134,19 @@ def test_an_empty_file_and_none(tmp_path: Path) -> None:
     assert {"site is missing: a text", "old is missing: a table", "check is missing: a table"} <= set(problems)
     with pytest.raises(SettingsError, match="No such file"):
         load(tmp_path / "nothing.toml")
+    with pytest.raises(SettingsError, match="Is a directory"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"site = ", b"\0\0\0", b"\xef\xbb\xbfsite = 1", b'site = "\xfc"', b"x = " + b"[" * 5000 + b"]" * 5000,
+        b"x = 1" + b"0" * 5000, b'{"site": 1}', b"site: shop\n", b"[old]\n[old]\n", b"x = 2026-13-99",
+    ],
+)  # fmt: skip
+def test_what_is_no_toml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "shop.toml"
+    path.write_bytes(content)
     with pytest.raises(SettingsError, match="is no TOML"):
-        read(tmp_path, "site = ")
+        load(path)

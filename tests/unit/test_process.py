@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from killick.errors import CommandFailed, NoSpace
+from deploy.move.beside import beside
+from killick.errors import Aborted, CommandFailed, NoSpace
 from killick.process import Command, read_from, run, start, write_to
+from tests.kit import wait_for
 
 
 def sh(script: str, **more: object) -> Command:
@@ -113,3 +117,46 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+
+
+def at_work(word: str) -> bool:
+    return subprocess.run(["pgrep", "-f", f"^sleep {word}$"], capture_output=True, check=False).returncode == 0
+
+
+def test_what_ends_us_ends_what_our_threads_wait_for() -> None:
+    """A signal reaches the main thread alone: theirs, and those that they made, would go on to their end."""
+
+    def deep() -> None:
+        with beside(1) as other:
+            other.submit(run, Command(("sleep", "500.25"))).result()
+
+    failed: list[Future[object]] = []
+    with pytest.raises(Aborted), beside(2) as both:
+        failed += [both.submit(run, Command(("sleep", "500.5"))), both.submit(deep)]
+        wait_for(lambda: at_work("500.25") and at_work("500.5"))
+        raise Aborted("stopped by SIGINT")
+    assert all(isinstance(each.exception(), CommandFailed) for each in failed)
+    assert not at_work("500.25") and not at_work("500.5")
+
+
+def test_what_was_stopped_starts_no_more() -> None:
+    started = Event()
+
+    def two() -> None:
+        started.set()
+        with pytest.raises(CommandFailed):
+            run(Command(("sleep", "500.75")))
+        run(Command(("sleep", "500.75")))
+
+    with pytest.raises(KeyError), beside(1) as other:
+        done = other.submit(two)
+        wait_for(lambda: started.is_set() and at_work("500.75"))
+        raise KeyError
+    assert isinstance(done.exception(), Aborted)
+    assert not at_work("500.75")
+
+
+def test_work_beside_ours_that_ends_well() -> None:
+    with beside(2) as both:
+        assert [each.text for each in both.map(lambda word: run(sh(f"echo {word}")), ("a", "b"))] == ["a\n", "b\n"]
+    assert run(sh("echo on")).text == "on\n"

@@ -36,10 +36,12 @@ def of(move: Move) -> Provider:
 
 
 def in_the_way(move: Move) -> Iterator[str]:
-    from killick.errors import KillickError
+    from killick.errors import Aborted, KillickError
 
     try:
         yield from of(move).in_the_way(move)
+    except Aborted:
+        raise
     except (KillickError, TimeoutError) as error:
         yield str(error)
 

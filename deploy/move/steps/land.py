@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from deploy.move import carry, databases, volumes
+from deploy.move.beside import beside
 from deploy.move.sources import Held, folders
 from deploy.move.sources import databases as of
 from deploy.move.step import Move
@@ -31,8 +31,8 @@ class Land:
         if not move.journal.kept(self.name, "copied"):
             carry.copy(move)
             move.journal.keep(self.name, "copied", carry.timed(began))
-        with ThreadPoolExecutor(1) as beside:
-            carried = beside.submit(_folders, move)
+        with beside(1) as other:
+            carried = other.submit(_folders, move)
             if any(move.journal.kept(self.name, f"{held.source}.began") for held in of(move)):
                 databases.empty(move)  # an attempt that was interrupted: nothing but ours can be there
                 databases.come_up(move)
