@@ -109,6 +109,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield made
         finally:
             for each in (made.old, made.new):
+                # what waits for a move that was not ended holds volumes, which `down` then leaves
+                waiting = docker.docker(
+                    "ps", "--all", "--quiet", f"--filter=name={each.server.project}$"
+                ).stdout.split()
+                docker.docker("rm", "--force", *waiting, check=False)
                 each.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", timeout=120)
 
 
