@@ -239,8 +239,10 @@ SCHEMA = {
         lambda d: d.remove("empty"), "empty: options", "empty/_id_: indexes", "empty: table"
     ),
     "a collection's collation": schema(
-        lambda d: d.describe("german", lambda f: [each.pop("collation") for each in (f["options"], *f["indexes"])]),
-        *("german: options", "german/_id_: indexes"),
+        lambda d: d.describe(
+            "german", lambda f: [each.pop("collation", None) for each in (f["options"], *f["indexes"])]
+        ),
+        *("german: options", "german/_id_: indexes", "german/own_1: indexes"),
     ),
     "a collection gone": schema(
         lambda d: d.remove("orders"),
