@@ -15,6 +15,7 @@ from killick.engines import Source, connect
 from killick.engines.mongodb import copying, names
 from killick.engines.mongodb.address import SYSTEM
 from killick.engines.mongodb.engine import Mongo
+from killick.engines.mongodb.server import Server
 from killick.engines.mongodb.structure import Collection
 from killick.errors import AccessDenied, NoSpace, Refused, RestoreError, SettingsError, SourceError
 from killick.watch import unwatched
@@ -459,16 +460,25 @@ def test_a_database_of_the_servers_own_is_never_replaced(standalone: Mongod, nam
     assert marks(standalone) == {}
 
 
-def test_documents_that_are_too_large_together_for_the_servers_cache_go_over(standalone: Mongod) -> None:
-    """The lab's servers have a cache of 256 MB, as MongoDB has on a machine of 1.5 GB or less."""
+def test_documents_that_are_too_large_together_for_the_servers_cache_go_over(
+    standalone: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether they are depends on what else is in the server's cache then, so its answer is put into its mouth."""
+
+    real = copying.rename
+
+    def rename(server: Server, old: str, new: str) -> None:
+        if old.partition(".")[0] != new.partition(".")[0]:
+            raise OperationFailure("transaction is too large and will not fit in the storage engine cache", 388)
+        real(server, old, new)
+
+    monkeypatch.setattr(copying, "rename", rename)
     with standalone.client() as client:
         engine(standalone).beside("first", 0)
         new = client["app__new"]
         for n in range(4):
             new["files"].insert_one({"_id": n, "data": bytes(15 << 20)})
         new["files"].create_index("n", name="n")
-        with pytest.raises(OperationFailure, match="too large"):
-            client.admin.command("renameCollection", "app__new.files", to="other.files")
         before = engine(standalone, "app__new").contents()
         engine(standalone).swap("first")
     same(renamed(before), engine(standalone).contents())
