@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from deploy.move.table import Table
 from killick.errors import SettingsError
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ def load(path: Path) -> Spec:
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, a number of 5000 digits
         raise SettingsError(f"{path} is no TOML: {error}") from None
     digest = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
-    top = _Table("", document)
+    top = Table("", document)
     spec = _spec(top, digest)
     problems = [*top.problems(), *_together(spec)]
     if problems:
@@ -136,85 +136,6 @@ def load(path: Path) -> Spec:
     return spec
 
 
-@dataclass
-class _Table:
-    """A table of the file that is read key by key; what was asked for is what may be there."""
-
-    name: str
-    values: Mapping[str, Any]
-    wrong: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    below: list[_Table] = field(default_factory=list)
-
-    def problems(self) -> Iterable[str]:
-        for key in self.values:
-            if key not in self.asked:
-                near = get_close_matches(key, self.asked, 1)
-                yield f"{self._of(key)} is unknown" + (f": did you mean {near[0]}?" if near else "")
-        yield from self.wrong
-        for table in self.below:
-            yield from table.problems()
-
-    def text(
-        self, key: str, default: str | None = None, *, like: str = "", means: str = "", quoted: bool = True
-    ) -> str:
-        """`like` is a pattern that it has to fit; `means` tells a person what that is. `quoted` is off where somebody
-        may have written a secret by mistake."""
-        value: str = self._value(key, str, "a text", default, "")
-        shown = f"{self._of(key)}{f' = {value!r}' if quoted else ''}"
-        if not value:
-            if key in self.values and isinstance(self.values[key], str) and default != "":
-                self.wrong.append(f"{self._of(key)} is empty")
-        elif not value.isprintable():
-            self.wrong.append(f"{shown} holds what cannot be printed")
-        elif value != default and like and not re.fullmatch(like, value):
-            self.wrong.append(f"{shown} is not {means}")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        """Seconds, above 0."""
-        value = self._value(key, (int, float), "a number of seconds", default, default)
-        if not 0 < value <= _LONGEST:
-            self.wrong.append(f"{self._of(key)} has to be above 0, and at most {_LONGEST}")
-            return default
-        return float(value)
-
-    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        value = self._value(key, list, "a list of texts", default, ())
-        if not all(isinstance(each, str) and each and each.isprintable() for each in value):
-            self.wrong.append(f"{self._of(key)} has to be a list of texts")
-            return ()
-        if default is None and key in self.values and not value:
-            self.wrong.append(f"{self._of(key)} is empty")
-        return tuple(value)
-
-    def table(self, key: str, *, needed: bool) -> _Table:
-        """Empty where it is left out; whoever may leave it out looks for it in `values` first."""
-        found = _Table(self._of(key), self._value(key, dict, "a table", None if needed else {}, {}))
-        if key in self.values or needed:
-            self.below.append(found)
-        return found
-
-    def _value(self, key: str, kind: type | tuple[type, ...], means: str, default: Any, instead: Any) -> Any:
-        self.asked.append(key)
-        if key not in self.values:
-            if default is None and not (self.name and not self.values):  # a table that lacks as a whole is told once
-                self.wrong.append(f"{self._of(key)} is missing: {means}")
-            return instead if default is None else default
-        value = self.values[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            self.wrong.append(f"{self._of(key)} has to be {means}, and is {_KINDS.get(type(value), 'a date')}")
-            return instead
-        return value
-
-    def _of(self, key: str) -> str:
-        return f"{self.name}.{key}" if self.name else key
-
-
-_KINDS: Mapping[type, str] = {
-    str: "a text", int: "a number", float: "a number", bool: "true or false", list: "a list", dict: "a table",
-}  # fmt: skip
-_LONGEST = 86_400  # seconds that writes may be refused
 _PORT = r"(?::(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]))?"
 _HOST = rf"local|ssh://(?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9A-Fa-f:]+\]){_PORT}/?"
 _ADDRESS = rf"(?:\w[\w.-]*|\[[0-9A-Fa-f:]+\]){_PORT}"
@@ -226,7 +147,7 @@ _URL_PATH = r"/[!-~]*"  # as it is sent: other characters are escaped by whoever
 _MEANS_URL_PATH = "a path of a URL: it begins with /, and %20 stands for a blank"
 
 
-def _spec(top: _Table, digest: str) -> Spec:
+def _spec(top: Table, digest: str) -> Spec:
     return Spec(
         site=top.text("site", like=SITE, means="a name of letters, digits, . _ and -"),
         environment=top.text("environment", like=_WORD, means="an environment, such as prod: it names dc.prod.yml"),
@@ -247,7 +168,7 @@ def _spec(top: _Table, digest: str) -> Spec:
     )
 
 
-def _server(table: _Table) -> Server:
+def _server(table: Table) -> Server:
     return Server(
         host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
         address=table.text("address", like=_ADDRESS, means="an address: 10.0.0.11, or 10.0.0.11:8080"),
@@ -259,14 +180,14 @@ def _server(table: _Table) -> Server:
     )
 
 
-def _sources(table: _Table) -> tuple[tuple[str, str], ...]:
+def _sources(table: Table) -> tuple[tuple[str, str], ...]:
     found = tuple((name, table.text(name, "")) for name in table.values)
     if table.values and not any(service for _, service in found):
         table.wrong.append('sources has no database: write db = "SERVICE", its service in compose')
     return found
 
 
-def _proxy(table: _Table) -> Proxy:
+def _proxy(table: Table) -> Proxy:
     return Proxy(
         host=table.text("host", like=_HOST, means="a host: local, or ssh://USER@NAME", quoted=False),
         socket=table.text("socket", like=_PATH, means=_MEANS_PATH),
@@ -280,7 +201,7 @@ def _proxy(table: _Table) -> Proxy:
     )
 
 
-def _forwarder(table: _Table) -> Forwarder:
+def _forwarder(table: Table) -> Forwarder:
     return Forwarder(
         table.text("read_only", like=_PATH, means=_MEANS_PATH),
         table.text("upstream", like=_PATH, means=_MEANS_PATH),
@@ -289,7 +210,7 @@ def _forwarder(table: _Table) -> Forwarder:
     )
 
 
-def _dns(table: _Table) -> Names:
+def _dns(table: Table) -> Names:
     found = Names(
         provider=table.text("provider", like="|".join(PROVIDERS), means=f"one of {', '.join(PROVIDERS)}"),
         zone=table.text("zone", "", like=_NAME, means="a zone, such as example.com"),
@@ -306,7 +227,7 @@ def _dns(table: _Table) -> Names:
     return found
 
 
-def _check(table: _Table) -> Check:
+def _check(table: Table) -> Check:
     found = Check(
         table.texts("paths"),
         table.text("marker", "", like=r"[A-Za-z0-9-]+", means="a header's name"),
@@ -318,11 +239,11 @@ def _check(table: _Table) -> Check:
     return found
 
 
-def _jobs(table: _Table) -> Jobs:
+def _jobs(table: Table) -> Jobs:
     return Jobs(table.texts("freeze", ()), table.texts("move", ()), table.texts("run", ()))
 
 
-def _one(top: _Table, key: str, make: Callable[[_Table], T]) -> T | None:
+def _one(top: Table, key: str, make: Callable[[Table], T]) -> T | None:
     table = top.table(key, needed=False)
     return make(table) if key in top.values else None
 

@@ -62,6 +62,7 @@ def settle(address: Address) -> None:
             for (oid,) in inside.rows(_ANALYZED):
                 with suppress(SourceError):
                     inside.execute(f"DO $$ BEGIN EXECUTE 'ANALYZE ' || {oid}::pg_catalog.regclass::text; END $$")
+            inside.value("SELECT 1")  # a connection that was lost is no table's fault
 
 
 def sweep(address: Address) -> Notes:

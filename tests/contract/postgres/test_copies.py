@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from killick.compare import OWNERSHIP, compare, warnings
-from killick.errors import RestoreError
+from killick.errors import RestoreError, Unreachable
 from killick.watch import unwatched
 from tests.contract.postgres.conftest import Pair, backup, engine, script
 from tests.lab.postgres import Postgres
@@ -155,3 +155,18 @@ def test_a_foreign_partition_that_is_not_reached_has_no_statistics(debian15: Pos
     copy.settle()
     known = {name for (name,) in debian15.execute("SELECT DISTINCT tablename FROM pg_stats", "abroad copy")}
     assert {"here", "later"} <= known
+
+
+def test_a_connection_that_is_lost_among_the_statistics_is_no_tables_fault(debian15: Postgres) -> None:
+    debian15.create("cut")
+    script(
+        debian15,
+        "cut",
+        "CREATE FUNCTION f(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN i; END';"
+        "CREATE TABLE t (i int); INSERT INTO t VALUES (1), (2); CREATE INDEX ON t (f(i));"
+        "CREATE OR REPLACE FUNCTION f(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN"
+        " IF current_query() = 'ANALYZE' THEN RAISE 'not so'; END IF;"
+        " PERFORM pg_terminate_backend(pg_backend_pid()); RETURN i; END $$",
+    )
+    with pytest.raises(Unreachable):
+        engine(debian15, "cut").settle()
