@@ -104,13 +104,36 @@ def _program(*argv: str) -> Callable[[Path, Path, Watch], None]:
 
 
 def _library(open_: Callable[[Path], IO[bytes]]) -> Callable[[Path, Path, Watch], None]:
-    """The image has neither bzip2 nor xz; Python's own read what both write."""
+    """The image has neither bzip2 nor xz; Python's own reads what they write."""
 
     def decode(path: Path, inner: Path, watch: Watch) -> None:
         with open_(path) as file:
             _write(chunks(file), inner, watch)
 
     return decode
+
+
+def _xz(path: Path, inner: Path, watch: Watch) -> None:
+    with path.open("rb") as file:
+        _write(_streams(file), inner, watch)
+
+
+def _streams(file: IO[bytes]) -> Iterator[bytes]:
+    """One xz stream after another, zeros between and behind them as the format allows; Python's own reader takes
+    anything behind the first one for its end. Raises EOFError, lzma.LZMAError."""
+    decoder = lzma.LZMADecompressor()
+    for data in chunks(file):
+        while data:
+            if decoder.eof:
+                data = data.lstrip(b"\0")
+                decoder = lzma.LZMADecompressor() if data else decoder
+                continue
+            yield decoder.decompress(data, CHUNK)
+            while not decoder.eof and not decoder.needs_input:
+                yield decoder.decompress(b"", CHUNK)
+            data = decoder.unused_data
+    if not decoder.eof:
+        raise EOFError("it ends before its end is told")
 
 
 def _write(data: Iterable[bytes], inner: Path, watch: Watch) -> None:
@@ -123,13 +146,12 @@ def _write(data: Iterable[bytes], inner: Path, watch: Watch) -> None:
 
 
 _GZIP = _program("gzip", "-d", "-c")
-_XZ = _library(lzma.open)
 _DECODERS = {
     "lrzip": _lrzip,
     "zstd": _program("zstd", "-q", "-d", "-c", "--long=31"),  # whatever window it was written with
     "gzip": _GZIP,
     "compress": _GZIP,
     "bzip2": _library(bz2.open),
-    "xz": _XZ,
-    "lzma": _XZ,
+    "xz": _xz,
+    "lzma": _xz,
 }
