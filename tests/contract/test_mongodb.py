@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,17 @@ from killick.engines import Source, connect, inspect
 from killick.engines.mongodb import documents, mending, oplog, tools
 from killick.engines.mongodb.address import SYSTEM, Address, password_file
 from killick.engines.mongodb.engine import Mongo
-from killick.errors import AccessDenied, Corrupt, EmptyDump, NotFound, Refused, RestoreError, SettingsError, Unreachable
+from killick.errors import (
+    AccessDenied,
+    Corrupt,
+    EmptyDump,
+    NotFound,
+    Refused,
+    RestoreError,
+    SettingsError,
+    SourceError,
+    Unreachable,
+)
 from killick.watch import unwatched
 from tests.contract import mongo_data
 from tests.kit import wrapper
@@ -226,6 +237,39 @@ def test_what_came_while_mongodump_began_fails_the_dump(
     with pytest.raises(EmptyDump, match=rf"mongodump (missed what became of|left out) {missed}") as caught:
         engine(replica).dump(tmp_path / "dump", 1, unwatched)
     assert caught.value.hint == "run the backup again"
+
+
+@pytest.mark.parametrize("often", [1, 3])
+def test_a_collection_is_renamed_while_it_is_dumped(
+    replica: Mongod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    """As $out does at its end. mongodump gives up, and is run again: the second time in peace, or never."""
+    disturbed: list[Future[None]] = []
+    dumped = tools.dump
+
+    def renamed(*given: Any, **more: Any) -> None:
+        with ThreadPoolExecutor(1) as beside:
+            over = threading.Event()
+            if len(disturbed) < often:
+                disturbed.append(beside.submit(rename, over))
+            try:
+                dumped(*given, **more)
+            finally:
+                over.set()
+
+    def rename(over: threading.Event) -> None:
+        while not over.wait(0.01):
+            client["app"]["kept"].aggregate([{"$limit": 100}, {"$out": "report"}])
+
+    monkeypatch.setattr(tools, "dump", renamed)
+    with replica.client() as client:
+        client["app"]["kept"].insert_many([{"n": n} for n in range(1000)])
+        if often == 1:
+            assert engine(replica).dump(tmp_path, 2, unwatched).tables["app.report"].rows == 100
+        else:
+            with pytest.raises(SourceError, match=r"renamed while it was dumped.*\$out"):
+                engine(replica).dump(tmp_path, 2, unwatched)
+    assert [each.result() for each in disturbed] == [None] * often
 
 
 def test_a_view_that_comes_where_none_was(replica: Mongod, target: Mongod, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Collection as Some
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +19,9 @@ from killick.engines.mongodb.server import Server, Size, too_late
 from killick.engines.mongodb.structure import Collection, groups, odd
 from killick.errors import EmptyDump, SourceError
 from killick.watch import Watch
+
+_TRIES = 3
+_RESTS = 15.0  # seconds
 
 
 def why_not_one_moment(server: Server) -> str:
@@ -40,9 +45,8 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
         )
     out = folder / left.FOLDER
     reason = why_not_one_moment(server)
-    before, began = server.sizes(), _now()
-    total = sum(size.bytes for size in before.values())
-    tools.dump(server.address, out, jobs, oplog=not reason, done=lambda: left.size(out), total=total, watch=watch)
+    began = _now()
+    before = _dumped(server, out, jobs, watch, oplog=not reason)
     after, ended = server.sizes(), _now()
     beside = server.ours() - {server.address.database}
     left.clear(out, beside)
@@ -73,8 +77,34 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
                 *_outside(tables, before, after),
             ),
         )
-    watch(total, total)
     return replace(contents, notes=(*contents.notes, *gone, *odd(d.collection for d in dumped)))
+
+
+def _dumped(server: Server, out: Path, jobs: int, watch: Watch, *, oplog: bool) -> Mapping[str, Size]:
+    """What was there as mongodump began. What a renaming disturbed is done again. Raises as tools.dump does."""
+    tries = 0
+    while True:
+        if oplog:
+            _until_it_may_begin(server)
+        before = server.sizes()
+        total = sum(size.bytes for size in before.values())
+        try:
+            tools.dump(server.address, out, jobs, oplog=oplog, done=lambda: left.size(out), total=total, watch=watch)
+        except tools.Renamed:
+            tries += 1
+            if tries == _TRIES:
+                raise
+            shutil.rmtree(out)
+        else:
+            watch(total, total)
+            return before
+
+
+def _until_it_may_begin(server: Server) -> None:
+    """mongodump begins with the oplog's last entry, and takes no renaming."""
+    end = time.monotonic() + _RESTS
+    while server.renamed_last() and time.monotonic() < end:
+        time.sleep(0.2)
 
 
 def _mend(out: Path, dumped: Iterable[left.Dumped], touched: oplog.Touched) -> None:

@@ -110,6 +110,12 @@ class Server:
             raise
         return True
 
+    def renamed_last(self) -> bool:
+        """Whether the oplog ends in a renaming. A server that rests writes a new entry every 10 s
+        (periodicNoopIntervalSecs)."""
+        last: Any = self.client.local["oplog.rs"].find_one({}, {"o.renameCollection": 1}, sort=[("$natural", -1)])
+        return bool(last and last["o"])
+
     def alone(self) -> bool:
         """Whether the server holds no other data than what the URL names."""
         if not self.address.database:
