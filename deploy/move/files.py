@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.move.hosts import Host
-from killick.errors import Aborted, KillickError
+from killick.errors import KillickError
 
 SBIN = 'PATH="$PATH:/usr/sbin:/sbin"'
 """Debian keeps servers where the PATH of an ordinary user does not lead."""
@@ -11,8 +11,7 @@ SBIN = 'PATH="$PATH:/usr/sbin:/sbin"'
 
 def replace(host: Host, path: str, text: str) -> None:
     """Whole or not at all; its mode and owner stay. Raises CommandFailed, Unreachable."""
-    mode = int(host.run(["stat", "-L", "-c", "%a", "--", path]), 8)
-    host.write(path, text.encode(), mode)
+    host.write(path, text.encode(), mode=None)
 
 
 def writable(host: Host, path: str) -> bool:
@@ -20,8 +19,6 @@ def writable(host: Host, path: str) -> bool:
     script = 'path=$(readlink -e -- "$1") && [ -w "$path" ] && [ -w "$(dirname -- "$path")" ]'
     try:
         host.shell(script, path)
-    except Aborted:
-        raise
     except KillickError:
         return False
     return True

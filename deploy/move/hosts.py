@@ -69,8 +69,9 @@ new=$(mktemp -- "$path.XXXXXX")
 trap 'rm -f -- "$new"' EXIT
 cat >"$new"
 [ "$(wc -c <"$new")" -eq "$3" ] || { echo "only a part of it arrived" >&2; exit 1; }
+mode=${2:-$(stat -c %a -- "$path")}
 if [ -e "$path" ]; then chown --reference="$path" -- "$new"; fi
-chmod -- "$2" "$new"
+chmod -- "$mode" "$new"
 sync -- "$new"
 mv -fT -- "$new" "$path"
 trap - EXIT
@@ -92,8 +93,11 @@ class Host(Protocol):
     def read(self, path: str) -> bytes:
         """Raises NotFound, and as `run` does."""
 
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        """Whole or not at all; the owner of what was there stays, and a link goes on being one. Raises as `run`."""
+    def write(self, path: str, data: bytes, mode: int | None = 0o644) -> None:
+        """Whole or not at all; the owner of what was there stays, and a link goes on being one. Raises as `run`.
+
+        `mode` None: as that of what is there, which has to be.
+        """
 
     def command(self, argv: Sequence[str]) -> Command:
         """For a pipe from or to it (killick.process). Raises Unreachable. There an end with 255 is ssh's own."""
@@ -127,8 +131,8 @@ class _Host:
                 raise NotFound(f"{path} is not there on {self.name}") from None
             raise
 
-    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
-        self._said(_script(_WRITE, path, f"{mode:o}", str(len(data))), data, _SECONDS)
+    def write(self, path: str, data: bytes, mode: int | None = 0o644) -> None:
+        self._said(_script(_WRITE, path, "" if mode is None else f"{mode:o}", str(len(data))), data, _SECONDS)
 
     def _said(self, argv: Sequence[str], stdin: bytes, timeout: float) -> bytes:
         program = Path(argv[0]).name
