@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from deploy.move.cli import move
-from killick.errors import KillickError, unforeseen
+from killick.errors import as_error
 
 if TYPE_CHECKING:  # `killick --help` loads nothing of it
     from deploy.deploy import Deploy
@@ -126,8 +126,8 @@ def _run(work: Deploy, environment: str, settings: Settings, wait: float, as_jso
             click.echo(f"note: {note}", err=True)
         try:
             plan.execute(phases)
-        except Exception as cause:  # whatever it was: what runs now, and what brings the data back, has to be told
-            error = cause if isinstance(cause, KillickError) else unforeseen(cause)
+        except BaseException as cause:  # whatever it was: what runs now, and what brings the data back, has to be told
+            error = as_error(cause)
             click.echo("\n".join(work.failed()), err=True)
             tell(DeployFailed(project, environment, phases.current, error.message, error.hint, tuple(work.back())))
             if as_json:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.containers import Container
-from killick.errors import Aborted, CommandFailed, KillickError, Refused, SettingsError
+from killick.errors import CommandFailed, KillickError, Refused, SettingsError
 from killick.process import Command, run, start
 
 BASE = "docker-compose.yml"
@@ -80,8 +80,6 @@ def find(folder: Path, environment: str, project: str = "") -> Compose:
     ):
         try:
             _answer(Command(command, inherit=True), _SECONDS)
-        except Aborted:
-            raise
         except KillickError as error:
             raise KillickError(f"no answer to {' '.join(command[:2])}: {_last(str(error))}", cure) from None
     files = (BASE, f"dc.{environment}.yml")

@@ -11,7 +11,7 @@ from deploy import gate, safety
 from deploy.compose import Compose
 from deploy.containers import Container, Wanted, lacking, wanted
 from deploy.safety import Saved
-from killick.errors import Aborted, CommandFailed, KillickError
+from killick.errors import CommandFailed, KillickError
 from killick.plan import Plan, timed
 from killick.watch import Watch
 
@@ -107,8 +107,6 @@ class Deploy:
         """What runs; None where docker does not tell: what failed is told all the same."""
         try:
             return self.compose.containers()
-        except Aborted:
-            raise
         except KillickError:
             return None
 
@@ -121,8 +119,6 @@ class Deploy:
         for name in [service.name for service in self.services if lacking([service], containers)]:
             try:
                 said = self.compose.ask("logs", "--no-color", "--no-log-prefix", f"--tail={_LINES}", name)
-            except Aborted:
-                raise
             except KillickError:
                 continue
             lines += [f"The last words of {name}:", *(f"  {line}" for line in said.splitlines())]

@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from killick import __version__
-from killick.errors import Aborted, KillickError, SettingsError, unforeseen
+from killick.errors import Aborted, KillickError, SettingsError, Stopped, as_error
 from killick.throwaway import confine
 
 EPILOG = """\b
@@ -80,18 +80,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def told(error: BaseException) -> int:
     """Says on stderr what happened and what to do next; gives the exit code."""
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        error = Aborted("stopped")
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    if not isinstance(error, KillickError):
+    if isinstance(error, click.Abort):
+        error = Aborted("stopped")
+    if not isinstance(error, (KillickError, Stopped, KeyboardInterrupt)):
         if os.environ.get("LOG_LEVEL", "").lower() == "debug":
             click.echo(_blotted("".join(traceback.format_exception(error))), err=True, nl=False)
         _report(error)
-        error = unforeseen(error)
+    error = as_error(error)
     for line in error.problems if isinstance(error, SettingsError) else [error.message]:
         click.echo(f"killick: {line}", err=True)
     if error.hint:
@@ -120,12 +120,12 @@ def _report(error: BaseException) -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """SIGTERM and SIGINT raise Aborted once, so that everything is put away; further ones do not disturb that."""
+    """SIGTERM and SIGINT raise Stopped once, so that everything is put away; further ones do not disturb that."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise Aborted(f"stopped by {signal.Signals(number).name}")
+        raise Stopped(f"stopped by {signal.Signals(number).name}")
 
     before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
     try:

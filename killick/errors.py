@@ -20,12 +20,15 @@
     │   ├── StoreDenied
     │   └── Taken                a conditional put found the key in use
     ├── ClockAhead               1, our clock is far ahead of the store's: names would be wrong
-    ├── Aborted                  1, stopped by a signal or by losing a lock
+    ├── Aborted                  1, given up: the lock was lost, nobody said yes, or as which Stopped is told
     └── Unforeseen               1, a mistake of ours
 
 An error says what happened and where (`message`) and what to do next (`hint`). Neither may hold a secret
 or a row's content. `kind` is the class as a slug: it stands in the keys of failed attempts, in evidence
 and in events, and is as stable as the exit codes.
+
+Stopped is none of them: whoever goes on after an error must not go on after a signal, so that it passes all that
+catches errors, as KeyboardInterrupt does.
 """
 
 import re
@@ -160,6 +163,23 @@ class Aborted(KillickError):
 
 class Unforeseen(KillickError):
     pass
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGINT asked this process to end; or another thread's work is over, since one of them did.
+
+    Raised once, in the middle of anything. What has to be put away is put away by `finally` or `except BaseException`.
+    Not a KeyboardInterrupt, which click turns into an Exception of its own.
+    """
+
+
+def as_error(cause: BaseException) -> KillickError:
+    """What is told of it."""
+    if isinstance(cause, KillickError):
+        return cause
+    if isinstance(cause, (Stopped, KeyboardInterrupt)):
+        return Aborted(str(cause) or "stopped")
+    return unforeseen(cause)
 
 
 def unforeseen(error: BaseException) -> KillickError:

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from killick.errors import Aborted, CommandFailed, NoSpace
+from killick.errors import CommandFailed, NoSpace, Stopped
 
 CHUNK = 1 << 20
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "TZ", "SSL_CERT_FILE")
@@ -65,10 +65,10 @@ class Reins:
 
     @contextmanager
     def holding(self, held: Process | Reins) -> Iterator[None]:
-        """Raises Aborted where all was stopped already."""
+        """Raises Stopped where all was stopped already."""
         with self._lock:
             if self._stopped:
-                raise Aborted("stopped")
+                raise Stopped("stopped")
             self._held.add(held)
         try:
             yield

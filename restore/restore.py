@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from killick.catalog import Backup, Catalog
-from killick.errors import Aborted, KillickError, Refused
+from killick.errors import Aborted, Refused
 from killick.events import Swept, Warned
 from killick.find import run_of
 from killick.session import Session
@@ -141,7 +141,7 @@ def execute(session: Session, refreshes: Sequence[Refresh], *, named: bool = Fal
         for refresh in refreshes:
             try:
                 refresh.take()
-            except KillickError:
+            except BaseException:
                 for each in taken:
                     said = f"it is in use already; to undo it: {back(each)}"
                     session.tell(Warned(session.project, each.backup.source, said))

@@ -12,7 +12,7 @@ from killick import layout, records
 from killick.archive import check_room, save
 from killick.catalog import Catalog
 from killick.engines import Facts, Source, connect
-from killick.errors import Aborted, Busy, ClockAhead, KillickError, Refused, unforeseen
+from killick.errors import Busy, ClockAhead, KillickError, Refused, Stopped, as_error
 from killick.events import BackupFailed, BackupFinished, BackupStarted, Swept, Warned
 from killick.lock import hold
 from killick.manifest import Manifest
@@ -38,7 +38,7 @@ class Outcome:
 
 
 def back_up(session: Session, sources: Sequence[Source], *, adopt: bool = False) -> list[Outcome]:
-    """Backs up databases first, then files, all under one stamp. Raises only Aborted.
+    """Backs up databases first, then files, all under one stamp. Raises only Stopped.
 
     `adopt` accepts that a source's identity is not that of its newest backup (after a move, an upgrade).
     """
@@ -77,12 +77,12 @@ def _one(session: Session, source: Source, stamp: datetime, adopt: bool) -> Outc
     try:
         with session.phases(source.name) as attempt.phases:
             manifest = attempt.make(adopt)
-    except Exception as raised:
-        error = raised if isinstance(raised, KillickError) else unforeseen(raised)
+    except (Exception, Stopped) as raised:
+        error = as_error(raised)
         seconds = round(time.monotonic() - start, 3)
         attempt.failed(error, seconds)
-        if isinstance(error, Aborted) and not attempt.lost:
-            raise error from None
+        if isinstance(raised, Stopped):
+            raise
         code = error.exit_code if isinstance(error, (Refused, Busy)) else 1
         return Outcome(source.name, None, str(error), seconds, 0, code)
     seconds = round(time.monotonic() - start, 3)
@@ -97,7 +97,6 @@ class _Attempt:
         self.session, self.source, self.id, self.stamp = session, source, id, stamp
         self.phases = Phases()
         self.before: Catalog | None = None
-        self.lost = False
 
     def make(self, adopt: bool) -> Manifest:
         """Raises what any step raises; then nothing of this backup is in the store."""
@@ -120,14 +119,7 @@ class _Attempt:
             self._guard(facts, adopt)
             check_room(facts, session.recipe, session.scratch.root, session.scratch.free())
             lock.will_write(layout.archive(session.project, self.id, session.recipe.suffix))
-            try:
-                manifest = save(
-                    engine, facts, self._draft(), session.store, session.recipe, folder, self.phases, lock.check
-                )
-            except Aborted:
-                self.lost = bool(lock.lost)
-                raise
-        return manifest
+            return save(engine, facts, self._draft(), session.store, session.recipe, folder, self.phases, lock.check)
 
     def _guard(self, facts: Facts, adopt: bool) -> None:
         """A copy never poisons production's backups, and two projects never share a slug by accident."""

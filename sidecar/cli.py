@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from killick.errors import Aborted, KillickError
+from killick.errors import KillickError, Stopped
 
 if TYPE_CHECKING:
     from killick.session import Session
@@ -47,8 +47,8 @@ def run() -> None:
         log.line("info", "sidecar-started", {"project": settings.project, "schedule": settings.schedule.text})
         try:
             Loop(settings, board, log, children).forever()
-        except Aborted as stopped:
-            log.line("info", "sidecar-stopped", {"message": stopped.message})
+        except Stopped as stopped:
+            log.line("info", "sidecar-stopped", {"message": str(stopped)})
 
 
 @click.command()
@@ -143,8 +143,8 @@ def fleet(store: str | None, expect: Path | None, port: int | None, as_json: boo
         log.line("info", "fleet-started", {"store": settings.store, "port": answered})
         try:
             fleets.watch(found, board, log)
-        except Aborted as stopped:
-            log.line("info", "fleet-stopped", {"message": stopped.message})
+        except Stopped as stopped:
+            log.line("info", "fleet-stopped", {"message": str(stopped)})
 
 
 @click.command(hidden=True)

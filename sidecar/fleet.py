@@ -78,7 +78,7 @@ class Fleet:
 
 
 def watch(fleet: Fleet, board: Board, log: Log) -> NoReturn:
-    """Reads the store every few minutes. Ends by an exception only: Aborted, when a signal says so."""
+    """Reads the store every few minutes. Ends by an exception only: Stopped, when a signal says so."""
     while True:
         refresh(fleet, board, log)
         for _ in range(REFRESH // _BEAT):

@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 from schedule import Scheduler
 
 from killick import state, throwaway
-from killick.errors import Aborted, KillickError, Unverifiable
+from killick.errors import Aborted, KillickError, Stopped, Unverifiable
 from killick.observers.log import Log
 from killick.process import Command, run, start
 from killick.schedule import Schedule, due, next_run
@@ -42,7 +42,7 @@ class Children(Protocol):
 
 
 class Processes:
-    """Real ones. Aborted, which a signal raises, is passed on: SIGTERM, and SIGKILL after GRACE seconds."""
+    """Real ones. Stopped, which a signal raises, is passed on: SIGTERM, and SIGKILL after GRACE seconds."""
 
     def __init__(self, beat: Callable[[], None]) -> None:
         self._beat = beat
@@ -53,7 +53,7 @@ class Processes:
                 while process.running():
                     self._beat()
                     time.sleep(0.2)
-            except Aborted:
+            except Stopped:
                 process.stop(GRACE)
                 raise
             return process.popen.returncode
@@ -91,7 +91,7 @@ class Loop:
         self._alarmed: set[str] = set()
 
     def forever(self) -> NoReturn:
-        """Ends by an exception only: Aborted, when a signal says so."""
+        """Ends by an exception only: Stopped, when a signal says so."""
         chores = Scheduler()
         chores.every(REFRESH).seconds.do(self.refresh)
         chores.every(LOOK).seconds.do(self.look)
@@ -105,8 +105,6 @@ class Loop:
         """Reads the store. The first time it can be read, it tells which runs were missed."""
         try:
             found = state.loads(self._children.answer("state", "--json"))
-        except Aborted:
-            raise
         except (KillickError, TimeoutError, ValueError, KeyError, TypeError) as error:
             self._log.line("warning", "state-unknown", {"message": str(error)})
             self._board.unreadable(str(error), self._clock().timestamp())

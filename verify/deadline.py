@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from killick.errors import Unverifiable
+from killick.errors import Stopped, Unverifiable
+
+
+class _Late(Stopped):
+    pass
 
 
 class Deadline:
@@ -37,18 +41,20 @@ class Deadline:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Raises the error in the main thread, wherever that is; elsewhere only `ends` holds."""
+        """Ends what the main thread is at, wherever that is, and raises the error; in others only `ends` holds."""
         if not self.seconds or threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def late(_number: int, _frame: FrameType | None) -> None:
-            raise self.error()
+            raise _Late
 
         before = signal.signal(signal.SIGALRM, late)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
         try:
             yield
+        except _Late:
+            raise self.error() from None
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

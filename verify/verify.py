@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from killick import records
 from killick.catalog import Backup
-from killick.errors import Aborted, StoreError
+from killick.errors import StoreError
 from killick.programs import numbers
 from killick.stores import Store
 from killick.watch import Phases
@@ -24,7 +24,7 @@ from verify.report import FAILED, PASSED, Report, counted
 def verify(
     store: Store, backup: Backup, options: Options, phases: Phases | None = None, say: Say = lambda _: None
 ) -> Report:
-    """Never raises because of the backup or of what is lacking here; Aborted goes through.
+    """Never raises because of the backup or of what is lacking here; Stopped goes through.
 
     Waits while the source is worked on, and `say`s for whom.
     """
@@ -39,8 +39,6 @@ def verify(
         with deadline.running():
             way = foreign.climb if backup.older else climb
             way(store, backup, options, level, found, phases, deadline)
-    except Aborted:
-        raise
     except Exception as error:  # whatever it is, it becomes a result
         told = outcome(deadline.error() if deadline.passed else error, older_server=_older(found))
     return _report(backup, found, phases, told, options.rto)

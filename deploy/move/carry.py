@@ -22,7 +22,7 @@ from deploy.move.sources import Held, databases
 from deploy.move.step import Move
 from killick import compare
 from killick.contents import Contents
-from killick.errors import Aborted, CommandFailed, Corrupt, KillickError
+from killick.errors import CommandFailed, Corrupt, KillickError
 from killick.process import write_to
 
 _OURS = {
@@ -163,8 +163,6 @@ def in_the_way(move: Move) -> Iterator[str]:
     """Identity, room, and whether the target is empty, as far as what runs can be asked."""
     try:
         yield from _in_the_way(move)
-    except Aborted:
-        raise
     except (KillickError, TimeoutError) as error:
         yield str(error)
 

@@ -8,7 +8,7 @@ from deploy.move import carry
 from deploy.move.sources import Held, databases
 from deploy.move.step import Move
 from deploy.move.volumes import image
-from killick.errors import Aborted, KillickError, Refused
+from killick.errors import KillickError, Refused
 
 _WELL = 300  # seconds that a database may take to come up
 _FIRST_START = 60.0  # seconds
@@ -33,8 +33,6 @@ def _answers(move: Move, held: Held) -> None:
     while True:
         try:
             carry.facts(move, move.new, held)
-        except Aborted:
-            raise
         except KillickError:
             if time.monotonic() > end:
                 raise

@@ -23,7 +23,7 @@ from deploy.move.spec import Server, Spec
 from deploy.move.step import Move
 from deploy.move.steps import CLOCK, ORDER, REHEARSAL, called
 from deploy.move.traffic import Traffic
-from killick.errors import Aborted, KillickError, Refused
+from killick.errors import KillickError, Refused
 from killick.watch import Watch
 
 _COPY = "spec.toml"
@@ -104,8 +104,6 @@ def _wrong(move: Move) -> Iterator[str]:
         return
     try:
         yield from move.traffic.as_before()
-    except Aborted:
-        raise
     except (KillickError, TimeoutError) as error:
         yield f"whether the old server serves could not be asked: {error}"
 

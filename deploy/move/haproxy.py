@@ -19,13 +19,14 @@ from deploy.move.ask import until
 from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
 from deploy.move.spec import Proxy
-from killick.errors import Aborted, CommandFailed, KillickError, NotFound
+from killick.errors import CommandFailed, KillickError, NotFound
 
 _RELOADING = 20.0  # seconds until the new process answers
 _OUT = (
     0x01 | 0x02 | 0x08 | 0x10 | 0x20
 )  # srv_admin_state: stopped or drained by anybody; 0x04 only remembers `disabled`
 _SECTION = re.compile(r"^(global|defaults|frontend|backend|listen|peers|userlist|resolvers|program|cache|ring)\b")
+_LAY = """umask 077; trap 'rm -f -- "$1"' EXIT; cat >"$1"; """
 _ASK = r"""
 if command -v python3 >/dev/null; then
     exec python3 -c '
@@ -101,7 +102,7 @@ class Edge:
             replace(self.host, self.proxy.config, after)
         try:
             self._at_once(on, off)
-        except KillickError:
+        except BaseException:
             if after != before and not self._begun(on, off):
                 replace(self.host, self.proxy.config, before)
             raise
@@ -151,8 +152,6 @@ class Edge:
             if self._in_the_map() != "0" or self._in_the_file() != "0":
                 yield f"{self.name}: it refuses writes already, or another move is at work (write {proxy.backend} 0)"
             self._check(proxy.config)
-        except Aborted:
-            raise
         except KillickError as error:
             yield str(error)
         if not _uses(self._configuration(), proxy):
@@ -187,8 +186,6 @@ class Edge:
         """Whether anything of the switch happened: then the configuration has to stay what it is now."""
         try:
             states = self._ours()
-        except Aborted:
-            raise
         except KillickError:
             return False
         return states[on] or not states[off]
@@ -226,24 +223,17 @@ class Edge:
 
     def _try(self, text: str) -> None:
         """It may hold passwords: nobody else reads the copy, and it goes."""
-        beside = f"{self.proxy.config}.killick"
-        self.host.write(beside, text.encode(), 0o600)
-        try:
-            self._check(beside)
-        finally:
-            self.host.run(["rm", "-f", "--", beside])
+        self._check(f"{self.proxy.config}.killick", _LAY, text.encode())
 
-    def _check(self, path: str) -> None:
+    def _check(self, path: str, before: str = "", stdin: bytes = b"") -> None:
         try:
-            self.host.shell(f'{SBIN}; {self.proxy.test} "$1"', path)
+            self.host.shell(f'{before}{SBIN}; {self.proxy.test} "$1"', path, stdin=stdin)
         except CommandFailed as error:
             raise KillickError(f"{self.name} would not start with {path}: {error.stderr}", "mend it first") from None
 
     def _pid(self) -> str:
         try:
             told = self.ask("show info").splitlines()
-        except Aborted:
-            raise
         except KillickError:
             return ""  # between the old process and the new one
         return next((line.partition(":")[2].strip() for line in told if line.startswith("Pid:")), "")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from deploy.move import spec
 from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
-from killick.errors import Aborted, CommandFailed, KillickError, NotFound, Refused
+from killick.errors import CommandFailed, KillickError, NotFound, Refused
 
 _MAP = re.compile(r"\s*map\s+\$(\w+)\s+\$(\w+)\s*\{\s*default\s+0\s*;\s*(1\s+1\s*;\s*)?\}\s*")
 _PRIOR = ".before-move"  # no pattern such as *.conf includes it
@@ -82,8 +82,6 @@ class Forwarder:
             if self.serves() == "new":
                 yield f"{self.name}: it sends everything to the new server already"
             self._test()
-        except Aborted:
-            raise
         except KillickError as error:
             yield str(error)
 
@@ -109,7 +107,7 @@ class Forwarder:
         try:
             self._test()
             self.host.shell(f"{SBIN}; {self.files.reload}")
-        except (KillickError, TimeoutError):
+        except BaseException:
             replace(self.host, path, before)
             raise
 

@@ -17,7 +17,7 @@ from deploy.move.state import VERIFIED
 from deploy.move.step import Move
 from deploy.move.steps import DECIDE, RETIRE, called
 from deploy.move.windows import Sample, Windows, windows
-from killick.errors import Aborted, KillickError, Unreachable
+from killick.errors import KillickError, Unreachable
 from killick.watch import Watch, unwatched
 
 _FILE = "samples.jsonl"
@@ -81,12 +81,8 @@ def measured(move: Move) -> Iterator[Outside]:
     try:
         yield outside
     finally:
-        try:
+        with suppress(OSError, KillickError):  # no room for it: how the move ended is told all the same
             outside.stop()
-        except Aborted:
-            raise
-        except (OSError, KillickError):  # no room for it: how the move ended is told all the same
-            pass
 
 
 def document(found: Windows) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from deploy.move.steps import (
 from deploy.move.steps import (
     step as of_name,
 )
-from killick.errors import Aborted, KillickError, Refused
+from killick.errors import KillickError, Refused
 
 ASKED = ("site", "fences", "carry", "volumes", "traffic", "dns", "purge")
 """The modules that know of things in the way, each by its `in_the_way`."""
@@ -144,8 +144,6 @@ def _in_the_way(move: Move) -> Iterator[str]:
     for name in ASKED:
         try:
             yield from import_module(f"deploy.move.{name}").in_the_way(move)
-        except Aborted:
-            raise
         except (KillickError, TimeoutError) as error:
             yield str(error)
 

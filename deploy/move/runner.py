@@ -10,6 +10,7 @@ found, not repeated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -30,7 +31,7 @@ from deploy.move.state import (
 )  # fmt: skip
 from deploy.move.step import Move, Step
 from deploy.move.steps import NO_RETURN, STANDING, called
-from killick.errors import Aborted, KillickError, Refused, unforeseen
+from killick.errors import KillickError, Refused, Stopped, as_error
 from killick.watch import Watch, unwatched
 
 STOPPED = "stopped"
@@ -84,7 +85,7 @@ class Runner:
         except BaseException as error:  # a Ctrl-C as well: what was begun is taken back
             try:
                 return self._failed(error)
-            except (Aborted, KeyboardInterrupt):  # it came while we turned; no further signal disturbs
+            except Stopped:  # it came while we turned; no further signal disturbs
                 return self._failed(error)
         if self.move.journal.state.rehearsal:
             self._write("green")
@@ -152,9 +153,7 @@ class Runner:
             return not state.no_return
         try:
             return bool(self.move.traffic.is_read_only())
-        except Aborted:  # a Ctrl-C is no answer: it is asked again
-            raise
-        except Exception:  # who does not know does not go back
+        except Exception:  # who does not know does not go back; a Ctrl-C is no answer, and it is asked again
             return False
 
     # Back
@@ -162,7 +161,7 @@ class Runner:
     def _turn(self) -> Ending:
         try:
             return self._back()
-        except (Aborted, KeyboardInterrupt):
+        except Stopped:
             return self._back()
 
     def _back(self) -> Ending:
@@ -183,8 +182,6 @@ class Runner:
         self._write_if_it_goes(UNDOING, name)
         try:
             undo()
-        except (Aborted, KeyboardInterrupt):
-            raise
         except Exception as cause:
             error = _said(cause)
             self._write_if_it_goes(LEFT, name, error=error.message, hint=error.hint)
@@ -200,26 +197,16 @@ class Runner:
 
     def _write(self, event: str, step: str = "", **told: JSON) -> None:
         self.move.journal.write(event, step, **told)
-        try:
+        with suppress(Exception):  # whoever looks on holds nothing up
             self.look.told(event, step)
-        except Aborted:
-            raise
-        except Exception:  # noqa: S110  # whoever looks on holds nothing up
-            pass
 
     def _write_if_it_goes(self, event: str, step: str = "", **told: JSON) -> None:
         """A full disk does not keep the old server from serving again: undoing twice does no harm."""
-        try:
+        with suppress(KillickError):
             self._write(event, step, **told)
-        except Aborted:
-            raise
-        except KillickError:
-            pass
 
 
 def _said(cause: BaseException) -> KillickError:
-    if isinstance(cause, KillickError):
-        return cause
     if isinstance(cause, TimeoutError):
         return KillickError(str(cause), "is that server well, and the way to it?")
-    return Aborted("stopped") if isinstance(cause, KeyboardInterrupt) else unforeseen(cause)
+    return as_error(cause)

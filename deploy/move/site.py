@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from deploy.containers import Container
 from deploy.move.hosts import Host
 from deploy.move.spec import Server
-from killick.errors import Aborted, CommandFailed, KillickError, NotFound, SettingsError
+from killick.errors import CommandFailed, KillickError, NotFound, SettingsError
 from killick.process import Command
 
 if TYPE_CHECKING:
@@ -110,8 +110,6 @@ def _site(site: Site) -> Iterator[str]:
     try:
         site.host.run(["docker", "version", "--format={{.Server.Version}}"])
         site.host.run(["docker", "compose", "version", "--short"])
-    except Aborted:
-        raise
     except (KillickError, TimeoutError) as error:
         yield f"{name}: no docker with compose answers: {_last(str(error))} (install it, or give this user the right)"
         return
@@ -122,8 +120,6 @@ def _site(site: Site) -> Iterator[str]:
     try:
         services = site.config()["services"]
         own = json.loads(site.host.shell(_IN, at, *_unpinned(site), "config", "--format=json"))["name"]
-    except Aborted:
-        raise
     except KillickError as error:
         yield f"{name}: {error}"
         return

@@ -4,13 +4,14 @@ missing; without both, a person does it, and what is asked here is asked of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from deploy.move import ask, nginx
 from deploy.move.haproxy import Edge
 from deploy.move.hosts import connect
-from killick.errors import Aborted, KillickError, Unreachable
+from killick.errors import KillickError, Unreachable
 
 if TYPE_CHECKING:
     from deploy.move.site import Site
@@ -59,8 +60,6 @@ class Traffic:
         for part in self.parts:
             try:
                 part.read_only(on)
-            except Aborted:
-                raise
             except KillickError as error:  # what can be opened again is opened, whatever holds another part up
                 if on:
                     raise
@@ -182,12 +181,8 @@ class Traffic:
             return {"none"}
         known: dict[str, str] = {}
         for side, server in (("old", self.spec.old), ("new", self.spec.new)):
-            try:
+            with suppress(KillickError):  # one that is away is not told apart
                 known.setdefault(self.marker(server.address), side)
-            except Aborted:
-                raise
-            except KillickError:  # one that is away is not told apart
-                pass
         asked = self._asked("GET", self.spec.check.paths[0])
         return {known.get(self._marked(got), "none") for way, _, got in asked if way == ask.PUBLIC} or {"none"}
 
@@ -209,8 +204,6 @@ def in_the_way(move: Move) -> Iterator[str]:
     for part in traffic.parts:
         try:
             yield from part.in_the_way()
-        except Aborted:
-            raise
         except (KillickError, TimeoutError) as error:
             yield f"{part.name}: {error}"
     yield from (f"{sentence} (mend it first: a move has to compare)" for sentence in traffic.unreadable())

@@ -25,7 +25,7 @@ from deploy.move.sources import Held, folders
 from deploy.move.step import Move
 from killick import compare
 from killick.contents import Contents
-from killick.errors import Aborted, Corrupt, KillickError, Refused
+from killick.errors import Corrupt, KillickError, Refused
 from killick.names import unescaped
 from killick.process import write_to
 
@@ -100,8 +100,6 @@ def in_the_way(move: Move) -> Iterator[str]:
         for held in folders(move):
             for site in (move.old, move.new):
                 _mount(site, held)
-    except Aborted:
-        raise
     except KillickError as error:
         yield str(error)
 

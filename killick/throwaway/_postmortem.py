@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from killick.errors import Aborted, Unverifiable
+from killick.errors import Unverifiable
 from killick.figures import size
 from killick.throwaway import _docker
 from killick.throwaway._relay import output
@@ -25,8 +25,6 @@ def explained(api: Any, name: str, memory: int, room: int) -> Iterator[None]:
     """
     try:
         yield
-    except Aborted:
-        raise
     except Exception as error:
         if isinstance(error, Unverifiable) and error.reason != "environment":
             raise

@@ -26,6 +26,7 @@ KINDS = [
     (click.UsageError("m"), 2),
     (click.Abort(), 1),
     (KeyboardInterrupt(), 1),
+    (errors.Stopped("stopped by SIGTERM"), 1),
     (SystemExit(6), 6),
     (ValueError("S3CRET"), 1),
 ]

@@ -19,7 +19,7 @@ from deploy.move import state as states
 from deploy.move.journal import Journal
 from deploy.move.runner import STOPPED, Ending, Runner
 from deploy.move.state import DONE, OPEN, REHEARSED, ROLLED_BACK, clock
-from killick.errors import Aborted, KillickError, Refused
+from killick.errors import KillickError, Refused, Stopped
 from killick.watch import Watch
 from tests.kit import wait_for
 
@@ -216,7 +216,7 @@ def test_a_switch_whose_parts_cannot_be_asked_is_not_taken_back(world: World, mo
 
 def test_a_signal_while_the_parts_are_asked_is_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """They refuse writes, all of them: old shall serve again, and a Ctrl-C does not keep it from that."""
-    asked = iter([Aborted("stopped by SIGINT"), None])
+    asked = iter([Stopped("stopped by SIGINT"), None])
 
     def disturbed() -> bool:
         if error := next(asked):
@@ -241,7 +241,7 @@ def test_a_switch_that_said_so_is_not_taken_back_though_writes_are_refused_again
     assert world.forward().outcome == STOPPED
 
 
-@pytest.mark.parametrize("error", [Aborted("stopped by SIGTERM"), KeyboardInterrupt, ZeroDivisionError("S3CRET")])
+@pytest.mark.parametrize("error", [Stopped("stopped by SIGTERM"), ZeroDivisionError("S3CRET")])
 def test_whatever_ends_it(world: World, error: Any) -> None:
     world.step("final").fails["act"] = error
     ending = world.forward()
@@ -279,7 +279,7 @@ def test_a_signal_in_the_middle_of_the_way_back_does_not_end_it(world: World) ->
     def disturbed(move: Any) -> None:
         seen.append(1)
         if len(seen) == 1:
-            raise Aborted("stopped by SIGTERM")
+            raise Stopped("stopped by SIGTERM")
         undo(move)
 
     world.step("read-only").undo = disturbed  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ from threading import Event
 import pytest
 
 from deploy.move.beside import beside
-from killick.errors import Aborted, CommandFailed, NoSpace
+from killick.errors import CommandFailed, NoSpace, Stopped
 from killick.process import Command, read_from, run, start, write_to
 from tests.kit import wait_for
 
@@ -131,10 +131,10 @@ def test_what_ends_us_ends_what_our_threads_wait_for() -> None:
             other.submit(run, Command(("sleep", "500.25"))).result()
 
     failed: list[Future[object]] = []
-    with pytest.raises(Aborted), beside(2) as both:
+    with pytest.raises(Stopped), beside(2) as both:
         failed += [both.submit(run, Command(("sleep", "500.5"))), both.submit(deep)]
         wait_for(lambda: at_work("500.25") and at_work("500.5"))
-        raise Aborted("stopped by SIGINT")
+        raise Stopped("stopped by SIGINT")
     assert all(isinstance(each.exception(), CommandFailed) for each in failed)
     assert not at_work("500.25") and not at_work("500.5")
 
@@ -152,7 +152,7 @@ def test_what_was_stopped_starts_no_more() -> None:
         done = other.submit(two)
         wait_for(lambda: started.is_set() and at_work("500.75"))
         raise KeyError
-    assert isinstance(done.exception(), Aborted)
+    assert isinstance(done.exception(), Stopped)
     assert not at_work("500.75")
 
 

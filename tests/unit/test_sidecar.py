@@ -19,7 +19,7 @@ from schedule import Scheduler
 
 from killick.doctor import check_throwaway
 from killick.engines import Check
-from killick.errors import Aborted, CommandFailed, SettingsError
+from killick.errors import CommandFailed, SettingsError, Stopped
 from killick.observers.log import Log
 from killick.process import Command
 from killick.programs import Program
@@ -173,10 +173,10 @@ def test_a_signal_while_the_store_is_read_ends_the_loop(settings: Settings, monk
     world = World(settings)
 
     def stopped(*_argv: str) -> bytes:
-        raise Aborted("stopped by SIGTERM")
+        raise Stopped("stopped by SIGTERM")
 
     monkeypatch.setattr(world, "answer", stopped)
-    with pytest.raises(Aborted):
+    with pytest.raises(Stopped):
         world.loop.refresh()
 
 
@@ -326,11 +326,11 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Non
 
     def beat() -> None:
         if (tmp_path / "begun").exists():
-            raise Aborted("stopped by SIGTERM")
+            raise Stopped("stopped by SIGTERM")
 
     command = Command(("sh", "-c", f"cd {tmp_path}; {script}; touch begun; sleep 60 & wait; sleep 60"))
     monkeypatch.setattr(loops, "_killick", lambda argv: command)
-    with pytest.raises(Aborted):
+    with pytest.raises(Stopped):
         loops.Processes(beat).do("backup")
 
 

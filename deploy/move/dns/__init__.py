@@ -36,12 +36,10 @@ def of(move: Move) -> Provider:
 
 
 def in_the_way(move: Move) -> Iterator[str]:
-    from killick.errors import Aborted, KillickError
+    from killick.errors import KillickError
 
     try:
         yield from of(move).in_the_way(move)
-    except Aborted:
-        raise
     except (KillickError, TimeoutError) as error:
         yield str(error)
 

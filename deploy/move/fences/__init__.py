@@ -13,7 +13,7 @@ from typing import Protocol
 from deploy.move.site import Site
 from deploy.move.sources import Held, databases
 from deploy.move.step import Move
-from killick.errors import Aborted, KillickError, Refused
+from killick.errors import KillickError, Refused
 
 ENGINES = ("postgres", "mongodb")
 
@@ -57,15 +57,11 @@ def one(site: Site, held: Held, id: str) -> Fence:
 def in_the_way(move: Move) -> Iterator[str]:
     try:
         found = of(move)
-    except Aborted:
-        raise
     except KillickError as error:
         yield str(error)
         return
     for source, fence in found.items():
         try:
             yield from fence.in_the_way()
-        except Aborted:
-            raise
         except (KillickError, TimeoutError) as error:
             yield f"{source}: whether a fence can be put up is not known: {error}"

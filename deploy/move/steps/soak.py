@@ -9,7 +9,7 @@ from deploy.frozen import mark
 from deploy.move.handover import Handover
 from deploy.move.step import Move
 from deploy.move.volumes import image
-from killick.errors import Aborted, KillickError
+from killick.errors import KillickError
 from killick.watch import Watch
 
 
@@ -55,8 +55,6 @@ def _backups(move: Move) -> list[str]:
     try:
         listed = json.loads(move.new.compose("exec", "-T", move.new.sidecar, "killick", "list", "--json"))
         newest = {each["source"]: each["id"] for each in sorted(listed, key=lambda each: str(each["id"]))}
-    except Aborted:
-        raise
     except (KillickError, TimeoutError, ValueError, KeyError, TypeError):
         return []
     return [str(newest[source]) for source, _ in move.spec.sources if source in newest]
