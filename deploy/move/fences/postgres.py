@@ -45,6 +45,7 @@ reload() {
 """
 
 _UP = """
+q -f - >/dev/null
 hba=$(q -c 'SHOW hba_file')
 prior=$hba.$role
 if [ ! -e "$prior" ]; then
@@ -71,6 +72,7 @@ until [ "$(q -c "SELECT count(pg_terminate_backend(pid)) $others")" = 0 ]; do
   n=$((n + 1)); [ "$n" -lt 100 ] || exit 77
   sleep 0.1
 done
+q -c "$prepared"
 """
 
 _STANDS = """
@@ -149,8 +151,7 @@ class Postgres:
     def up(self) -> None:
         verifier = _scram(Handover(self.site, self.id).password(self.held.source, make=True))
         try:
-            self._ask("q -f - >/dev/null", stdin=self._role(verifier).encode())
-            self._ask(_UP, timeout=120)
+            gids = json.loads(self._ask(_UP, stdin=self._role(verifier).encode(), timeout=120))
         except CommandFailed as error:
             if error.status == _STILL:
                 raise KillickError(
@@ -158,7 +159,7 @@ class Postgres:
                     "see pg_stat_activity there, as POSTGRES_USER in the server's container",
                 ) from None
             raise
-        if gids := json.loads(self._ask('q -c "$prepared"')):
+        if gids:
             raise Refused(*self._prepared(gids))
         said = self._lacks()
         if said:

@@ -25,23 +25,19 @@ class Final:
         for held in databases(move):
             if dumped(move, held.source):
                 continue
-            began, quiet = time.monotonic(), every[held.source].quiet()
+            began = time.monotonic()
+            move.journal.keep(self.name, f"{held.source}.quiet", every[held.source].quiet())
             id = carry.dump(move, held, carry.fenced(move, held))
-            through = carry.fenced(move, held)
-            if every[held.source].quiet() != quiet and not carry.still(move, held, id, through):
-                raise KillickError(
-                    f"{held.source} was written to while it was dumped behind the fence",
-                    "find out by whom: pg_stat_activity; then killick move rollback",
-                )
-            move.journal.keep(self.name, f"{held.source}.quiet", quiet)
             move.journal.keep(self.name, f"{held.source}.seconds", carry.timed(began))
             move.journal.keep(self.name, f"{held.source}.id", id)
 
     def verify(self, move: Move) -> str:
-        lacking = [held.source for held in databases(move) if not dumped(move, held.source)]
-        if lacking or (moved := _moved(move)):
+        if lacking := [held.source for held in databases(move) if not dumped(move, held.source)]:
+            raise KillickError(f"{', '.join(lacking)} on {move.old.host.name} was not dumped", "killick move rollback")
+        if moved := _moved(move):
             raise KillickError(
-                f"{', '.join(lacking or moved)} on {move.old.host.name} is not what was dumped", "killick move rollback"
+                f"{', '.join(moved)} on {move.old.host.name} is not what was dumped: somebody wrote behind the fence",
+                "find out by whom: pg_stat_activity; then killick move rollback",
             )
         return "dumped, and nothing was written meanwhile"
 
