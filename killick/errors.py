@@ -93,12 +93,14 @@ class Busy(KillickError):
 class CommandFailed(KillickError):
     """A program ended with a status that is not 0, or a pipeline with several of them.
 
-    `program` is its name, `status` its exit status (negative: the signal), `stderr` its last lines.
+    `program` is its name, `status` its exit status (negative: the signal), `stderr` its last lines: as they came, in
+    the message as one.
     """
 
     def __init__(self, program: str, status: int, stderr: str, message: str = "", hint: str = "") -> None:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        last = f": {stderr.strip()}" if stderr.strip() else ""
+        said = "; ".join(line.strip() for line in stderr.splitlines() if line.strip())
+        last = f": {said}" if said else ""
         super().__init__(message or f"{program} {how}{last}", hint)
         self.program = program
         self.status = status

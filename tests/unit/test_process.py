@@ -39,6 +39,13 @@ def test_every_command_that_failed_is_named() -> None:
         list(data)
 
 
+def test_its_last_words_are_told_in_one_line() -> None:
+    with pytest.raises(CommandFailed) as failed:
+        run(sh("printf 'Reading\\n\\n  cut off \\nFatal\\n' >&2; exit 3"))
+    assert failed.value.message == "sh ended with status 3: Reading; cut off; Fatal"
+    assert failed.value.stderr == "Reading\n\n  cut off \nFatal"
+
+
 def test_writing_into_a_command_that_dies_raises_its_error() -> None:
     with pytest.raises(CommandFailed, match="no thanks"), write_to(sh("echo no thanks >&2; exit 1")) as sink:
         for _ in range(1000):
