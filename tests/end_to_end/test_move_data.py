@@ -344,7 +344,10 @@ def _done(move: Move, name: str) -> None:
 
 
 def _state(lab: Lab) -> list[str]:
-    told = [docker.docker(*words).stdout for words in (("ps", "-aq"), ("volume", "ls", "-q"), ("network", "ls", "-q"))]
+    """What bears the names of its two projects: other tests' containers come and go."""
+    named = [f"--filter=name={site.server.project}" for site in (lab.old, lab.new)]
+    told = [docker.docker(*words, "-q", *named).stdout for words in (("ps", "-a"), ("volume", "ls"), ("network", "ls"))]
+    assert all(told)
     files = sorted(str(path) for path in lab.folder.rglob("*") if "store" not in path.parts)
     return [*told, *files, hba(lab)]
 
