@@ -27,10 +27,11 @@ class Fence(Protocol):
         """Why it could not be put up, with the cures. Changes nothing."""
 
     def up(self) -> None:
-        """Puts it up and ends every session. Raises Refused on what would write through it."""
+        """Puts it up and ends every session; `lacks` tells whether it holds. Raises Refused on what would write through
+        it."""
 
-    def stands(self) -> bool:
-        """Whether others are refused by a real login, and nobody is in."""
+    def lacks(self) -> str:
+        """Why it does not hold, by a real login of others and by who is in; "" where it does."""
 
     def quiet(self) -> str:
         """A word that is another one after any write. It may also be another without one (ANALYZE, sessions' ends)."""

@@ -161,22 +161,16 @@ class Postgres:
             raise
         if gids:
             raise Refused(*self._prepared(gids))
-        said = self._lacks()
-        if said:
-            raise KillickError(f"{self.held.source}: the fence does not hold: {said}", "undo it: killick move rollback")
 
-    def stands(self) -> bool:
-        return not self._lacks()
+    def lacks(self) -> str:
+        password = Handover(self.site, self.id).password(self.held.source)
+        return self._ask(_STANDS, stdin=f"{password}\n".encode()).strip()
 
     def quiet(self) -> str:
         return self._ask("q -c 'SELECT txid_snapshot_xmax(txid_current_snapshot())'").strip()
 
     def lift(self) -> None:
         self._ask(_LIFT, timeout=120)
-
-    def _lacks(self) -> str:
-        password = Handover(self.site, self.id).password(self.held.source)
-        return self._ask(_STANDS, stdin=f"{password}\n".encode()).strip()
 
     def _role(self, verifier: str) -> str:
         """It may read everything, and writes nothing by accident. The log sees a verifier, never the password."""

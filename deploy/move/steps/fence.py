@@ -17,9 +17,7 @@ class Fence:
         return f"stop {', '.join(_stopped(move))} on {move.old.host.name}; its databases let nobody in but this move"
 
     def probe(self, move: Move) -> bool:
-        if set(_stopped(move)) & set(move.old.running()):
-            return False
-        return all(each.stands() for each in fences.of(move).values())
+        return not _lacks(move)
 
     def act(self, move: Move, watch: Watch) -> None:
         running = set(move.old.running())
@@ -30,8 +28,8 @@ class Fence:
             each.up()
 
     def verify(self, move: Move) -> str:
-        if not self.probe(move):
-            raise KillickError(f"the fence on {move.old.host.name} does not hold", "killick move rollback")
+        if said := _lacks(move):
+            raise KillickError(f"the fence on {move.old.host.name} does not hold: {said}", "killick move rollback")
         return "the apps are stopped, a login of theirs is refused, no session and no prepared transaction is left"
 
     def undo(self, move: Move) -> None:
@@ -40,6 +38,14 @@ class Fence:
         before = move.journal.kept(self.name, "running")
         if isinstance(before, list) and before:
             move.old.compose("start", *map(str, before), timeout=_STOP)
+
+
+def _lacks(move: Move) -> str:
+    """What is missing first; "" where it holds."""
+    if running := sorted(set(_stopped(move)) & set(move.old.running())):
+        return f"{', '.join(running)} runs"
+    lacking = (f"{source}: {said}" for source, each in fences.of(move).items() if (said := each.lacks()))
+    return next(lacking, "")
 
 
 def _stopped(move: Move) -> list[str]:
