@@ -247,13 +247,13 @@ def test_a_collection_is_renamed_while_it_is_dumped(
     disturbed: list[Future[None]] = []
     dumped = tools.dump
 
-    def renamed(*given: Any, **more: Any) -> None:
+    def renamed(*given: Any, **more: Any) -> bool:
         with ThreadPoolExecutor(1) as beside:
             over = threading.Event()
             if len(disturbed) < often:
                 disturbed.append(beside.submit(rename, over))
             try:
-                dumped(*given, **more)
+                return dumped(*given, **more)
             finally:
                 over.set()
 

@@ -81,23 +81,21 @@ def dump(server: Server, folder: Path, jobs: int, watch: Watch) -> Contents:
 
 
 def _dumped(server: Server, out: Path, jobs: int, watch: Watch, *, oplog: bool) -> Mapping[str, Size]:
-    """What was there as mongodump began. What a renaming disturbed is done again. Raises as tools.dump does."""
-    tries = 0
-    while True:
+    """What was there as mongodump began. What a renaming disturbed is done again. Raises as tools.dump does, and
+    SourceError where it is disturbed every time."""
+    for _ in range(_TRIES):
         if oplog:
             _until_it_may_begin(server)
         before = server.sizes()
         total = sum(size.bytes for size in before.values())
-        try:
-            tools.dump(server.address, out, jobs, oplog=oplog, done=lambda: left.size(out), total=total, watch=watch)
-        except tools.Renamed:
-            tries += 1
-            if tries == _TRIES:
-                raise
-            shutil.rmtree(out)
-        else:
+        if tools.dump(server.address, out, jobs, oplog=oplog, done=lambda: left.size(out), total=total, watch=watch):
             watch(total, total)
             return before
+        shutil.rmtree(out)
+    raise SourceError(
+        f"collections of MongoDB at {server.address.host} were renamed while it was dumped, as aggregations' $out does",
+        "run the backup at a time when nothing does",
+    )
 
 
 def _until_it_may_begin(server: Server) -> None:

@@ -13,7 +13,6 @@ from killick.errors import (
     KillickError,
     NoSpace,
     RestoreError,
-    SourceError,
     Unreachable,
     Unsupported,
 )
@@ -23,10 +22,6 @@ from killick.watch import Watch
 
 _RENAMED = "cannot dump with oplog while renames occur"  # mongodump's words
 _COUNTS = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed to restore")
-
-
-class Renamed(SourceError):
-    """A collection got another name while it was dumped, as by an aggregation's $out: mongodump wants to begin anew."""
 
 
 def program(name: str) -> Program:
@@ -68,13 +63,17 @@ def restore_command(address: Address, config: Path, folder: Path, jobs: int, *sc
 
 def dump(
     address: Address, out: Path, jobs: int, *, oplog: bool, done: Callable[[], int], total: int, watch: Watch
-) -> None:
-    """`done` gives the bytes so far. Raises Renamed with `oplog` only."""
+) -> bool:
+    """`done` gives the bytes so far. False, with `oplog` only: a collection got another name meanwhile, as by an
+    aggregation's $out, and mongodump wants to begin anew."""
     with password_file(address) as config:
         try:
             _watched(dump_command(address, config, out, jobs, oplog=oplog), done, total, watch)
         except CommandFailed as error:
+            if _RENAMED in error.stderr:
+                return False
             raise _told(error, address) from None
+    return True
 
 
 def restore(
@@ -148,11 +147,6 @@ def _told(error: CommandFailed, address: Address) -> KillickError:
     if any(sign in said for sign in ("server selection", "could not connect", "socket was unexpectedly closed")):
         return Unreachable(
             f"MongoDB at {address.host} cannot be reached by {error.program}, or went away", "is it still running?"
-        )
-    if _RENAMED in said:
-        return Renamed(
-            f"collections of MongoDB at {address.host} were renamed while it was dumped, as aggregations with $out do",
-            "run the backup at a time when nothing does",
         )
     if "error calling Write" in said and "space" in said:
         return NoSpace(f"{error.program}: no space left", "free some space, or point SCRATCH_DIR elsewhere")
