@@ -17,6 +17,7 @@ REFUSED = 503
 PUBLIC = "public"
 _SECONDS = 10.0
 _PAUSE = 0.1
+_MOMENT = 0.2
 _MOVED = (301, 302, 307, 308)
 
 
@@ -70,6 +71,17 @@ def until(true: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(_PAUSE)
     return True
+
+
+def holds(true: Callable[[], bool], seconds: float) -> bool:
+    """Whether it became true in time, and was so a moment later too: where nginx reloads, the workers of before take
+    requests for 0.1 s beside the new ones (its ngx_master_process_cycle)."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and until(true, end - time.monotonic()):
+        time.sleep(_MOMENT)
+        if true():
+            return True
+    return False
 
 
 def _leads_somewhere(name: str) -> bool:

@@ -66,12 +66,12 @@ class Traffic:
                 failed.append(error)
         if failed:
             raise failed[0]
-        if on and self.parts and not ask.until(lambda: not self.open_ways(), _TAKES):
+        if on and self.parts and not ask.holds(lambda: not self.open_ways(), _TAKES):
             raise KillickError(
                 f"writes are not refused: {'; '.join(self.open_ways())}",
                 "does every name reach a backend that reads the map, and does nginx include the two files?",
             )
-        if not on and not ask.until(lambda: not self.closed_ways(), _TAKES):
+        if not on and not ask.holds(lambda: not self.closed_ways(), _TAKES):
             raise KillickError(
                 f"writes are still refused: {'; '.join(self.closed_ways())}",
                 "who refuses them there? what a move sets was set: the map by the socket and its file, nginx's file",

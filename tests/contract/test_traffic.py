@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from deploy.move import traffic as module
-from deploy.move.ask import until
 from deploy.move.haproxy import Edge
 from deploy.move.hosts import Local
 from deploy.move.nginx import Forwarder
@@ -74,11 +73,17 @@ def test_what_a_part_says_is_not_taken_for_the_answer(traffic: Traffic) -> None:
     assert only.as_before() == only.closed_ways() != []
 
 
+def test_no_worker_of_before_the_reload_answers_once_more(traffic: Traffic) -> None:
+    for on in (True, False) * 5:
+        traffic.read_only(on=on)
+        assert [traffic.open_ways() == [] for _ in range(30)] == [on] * 30
+
+
 def test_by_hand_the_answers_say_so(traffic: Traffic) -> None:
     theirs = by_hand(traffic)
     assert theirs.is_open()
     traffic.read_only(on=True)
-    assert until(lambda: theirs.refusing() == [NAME], 20)  # a worker of before the reload may answer once more
+    assert theirs.refusing() == [NAME]
     assert not theirs.is_open()
     assert theirs.as_before() == [f"{NAME} answers POST with 503 ({traffic.spec.old.address})"]
 
