@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -18,6 +17,7 @@ from deploy.move.nginx import Forwarder
 from deploy.move.spec import Forwarder as Files
 from deploy.move.spec import Names, Proxy
 from deploy.move.step import Move
+from deploy.move.steps import step
 from deploy.move.traffic import Traffic
 from killick.errors import KillickError, Stopped, Unreachable
 from killick.process import Command
@@ -112,38 +112,43 @@ def test_a_signal_while_writes_are_let_through_is_told_before_what_failed(move: 
         Traffic(move.spec, parts).read_only(on=False)
 
 
-_TELLS = {  # in another thread, or at the very end
-    "killick/cli.py:main",
-    "killick/archive.py:run",
-    "killick/stores/_download.py:_work",
-    "killick/stores/_multipart.py:_work",
-    "sidecar/backup.py:_one",
-    "sidecar/cli.py:run",
-    "sidecar/cli.py:fleet",
-    "deploy/move/runner.py:forward",
-    "deploy/move/runner.py:_turn",
-}
+def test_a_file_of_nginx_is_put_back_after_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "read-only.conf"
+    path.write_text(before := "map $write $refused { default 0; }\n")
+    nginx = Forwarder(Local(), replace(FILES, read_only=str(path)), "192.0.2.2")
+    monkeypatch.setattr(Forwarder, "_test", stop)
+    with pytest.raises(Stopped):
+        nginx.read_only(on=True)
+    assert path.read_text() == before
 
 
-def test_nobody_goes_on_after_a_signal() -> None:
-    """It passes all that catches errors; who catches even that raises again, or is known to tell of it."""
-    packages = [ROOT / name for name in ("killick", "sidecar", "restore", "verify", "deploy")]
-    found = {place for each in packages for path in sorted(each.rglob("*.py")) for place in _caught(path)}
-    assert found == _TELLS
+def test_the_configuration_of_haproxy_is_put_back_after_a_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(before := "backend shop\n    server old 192.0.2.1:80\n    server new 192.0.2.2:80 disabled\n")
+    edge = Edge(Local(), replace(PROXY, config=str(path)))
+    monkeypatch.setattr(Edge, "_ours", lambda _: {"old": True, "new": False})
+    monkeypatch.setattr(Edge, "_at_once", stop)
+    with pytest.raises(Stopped):
+        edge.switch("new")
+    assert path.read_text() == before
 
 
-def _caught(path: Path) -> Iterator[str]:
-    for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
-        for node in ast.walk(function):
-            if (
-                isinstance(node, ast.ExceptHandler)
-                and {"BaseException", "Stopped"} & _named(node.type)
-                and not isinstance(node.body[-1], ast.Raise)
-            ):
-                yield f"{path.relative_to(ROOT)}:{function.name}"
+def stop(*_given: object) -> None:
+    raise STOPPED
 
 
-def _named(node: ast.expr | None) -> set[str]:
-    if isinstance(node, ast.Tuple):
-        return {name for each in node.elts for name in _named(each)}
-    return {node.id} if isinstance(node, ast.Name) else {"BaseException"} if node is None else set()
+def test_a_fence_that_does_not_hold_says_why(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Open:
+        def lacks(self) -> str:
+            return "others get in"
+
+    running = [move.spec.apps[0]]
+    monkeypatch.setattr(fences, "of", lambda _: {"db": Open()})
+    monkeypatch.setattr(site.Site, "running", lambda _: running)
+    with pytest.raises(KillickError, match=f"does not hold: {running[0]} runs"):
+        step("fence").verify(move)
+    running.clear()
+    with pytest.raises(KillickError, match="does not hold: db: others get in"):
+        step("fence").verify(move)
