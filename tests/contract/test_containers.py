@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any
 from uuid import uuid4
@@ -22,6 +21,7 @@ from killick.owner import Owner
 from killick.throwaway import Copy, Terms, sweep, throwaway
 from killick.watch import unwatched
 from tests.blocks import blocks
+from tests.kit import short_folder
 from tests.lab import docker
 from tests.lab.nginx import Nginx
 from tests.lab.ordinary import ordinary
@@ -38,9 +38,8 @@ def images(programs_path: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def scratch() -> Iterator[Path]:
-    """Short enough for sockets: else they would lie in /var/tmp, with those of other tests."""
-    with TemporaryDirectory(prefix="killick-") as folder:
-        yield Path(folder)
+    with short_folder() as folder:
+        yield folder
 
 
 def manifest(version: str = "16.1", engine: str = "postgres", **details: str) -> Manifest:

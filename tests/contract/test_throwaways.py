@@ -25,6 +25,7 @@ from killick.programs import Program
 from killick.throwaway import Copy, Terms, _server, sweep
 from killick.throwaway._place import User
 from killick.watch import unwatched
+from tests.kit import short_folder
 from tests.lab import docker
 from tests.lab.mongod import Mongod
 from tests.lab.postgres import Postgres
@@ -92,8 +93,9 @@ def without_password(url: str) -> str:
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    return tmp_path / "scratch"
+def scratch() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield folder
 
 
 def empty(engine: Engine) -> bool:
@@ -105,9 +107,7 @@ def empty(engine: Engine) -> bool:
 
 def traces(scratch: Path) -> list[str]:
     """Folders of runs."""
-    names = [f"killick-{name}-{os.geteuid()}" for name in ("throwaway", "container")]
-    places = [scratch, *(Path(p) / name for p in ("/var/tmp", "/tmp") for name in names)]
-    return [str(run) for place in places for run in place.rglob("run-*")]
+    return [run.name for run in scratch.rglob("run-*")]
 
 
 def alive(kind: str, run: str) -> list[str]:
@@ -134,26 +134,26 @@ def folder_of(copy: Copy) -> str:
 
 
 def test_born_empty_takes_the_dump_and_is_gone(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
-    before = traces(scratch)
     with throwaway.throwaway(sample.manifest, scratch, case[0]) as copy:
         engine = connect(copy.source)
         assert empty(engine)
         engine.load(sample.folder, 1, sample.contents, unwatched)
         assert compare.compare(sample.contents, engine.contents(like=sample.contents)) == []
         run = folder_of(copy)
+        assert traces(scratch) == [run]
         assert copy.where == case[0]
         assert copy.network
         assert copy.files
-    assert traces(scratch) == before
+    assert traces(scratch) == []
     assert alive(case[0], run) == []
 
 
 def test_gone_after_a_failure_too(case: tuple[str, str], sample: Sample, scratch: Path) -> None:
-    before = traces(scratch)
     with pytest.raises(KeyError), throwaway.throwaway(sample.manifest, scratch, case[0]) as copy:
         run = folder_of(copy)
+        assert traces(scratch) == [run]
         raise KeyError
-    assert traces(scratch) == before
+    assert traces(scratch) == []
     assert alive(case[0], run) == []
 
 
@@ -208,7 +208,7 @@ def test_nothing_outlives_a_signal(
         child.communicate()
     wait_until_gone(case[0], run)
     assert sweep(scratch) == ([run] if number is signal.SIGKILL else [])
-    assert not [trace for trace in traces(scratch) if trace.endswith(run)]
+    assert traces(scratch) == []
     assert case[0] != "container" or containers(run, "--all") == []
 
 

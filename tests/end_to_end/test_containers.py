@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import pytest
@@ -17,7 +16,7 @@ from killick.engines import Source
 from tests.blocks import ROOT, blocks
 from tests.end_to_end.backups import PROJECT, Backups
 from tests.end_to_end.test_verify_older import DUMP
-from tests.kit import Project, basics
+from tests.kit import Project, basics, short_folder
 from tests.lab import docker, mongosh
 from tests.lab.mongod import Mongod
 from tests.lab.nginx import Nginx
@@ -34,12 +33,12 @@ def images() -> None:
 
 @pytest.fixture
 def made(tmp_path: Path, programs_path: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Backups, Project]]:
-    """A store without a backup yet, and a verifier of it. Its scratch is short enough for sockets."""
+    """A store without a backup yet, and a verifier of it."""
     monkeypatch.setenv("PROGRAMS", programs_path)
     tmp_path.chmod(0o755)
     environment = basics(tmp_path, programs_path)
-    with TemporaryDirectory(prefix="killick-") as scratch:
-        environment |= {"SCRATCH_DIR": scratch, "VERIFY_IN": "container"}
+    with short_folder() as scratch:
+        environment |= {"SCRATCH_DIR": str(scratch), "VERIFY_IN": "container"}
         project = Project(environment, PROJECT)
         yield Backups(tmp_path / "store"), project
         for id in containers(project):  # what a test that failed has left

@@ -24,6 +24,7 @@ from killick.stores import connect
 from killick.throwaway import Copy
 from killick.watch import Phases
 from tests.end_to_end.backups import PROJECT, Backups
+from tests.kit import short_folder
 from tests.lab import Missing
 from tests.lab.mongod import Mongod
 from tests.lab.ordinary import ordinary
@@ -474,8 +475,9 @@ class Killick:
 
 
 @pytest.fixture
-def killick(backups: Backups, tmp_path: Path) -> Killick:
-    return Killick(backups, tmp_path / "scratch")
+def killick(backups: Backups) -> Iterator[Killick]:
+    with short_folder() as scratch:
+        yield Killick(backups, scratch)
 
 
 def test_the_command_for_programs(killick: Killick, backups: Backups, made: dict[str, str]) -> None:

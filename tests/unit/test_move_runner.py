@@ -429,7 +429,8 @@ act = where.act
 def waits(move, watch):
     act(move, watch)
     (folder / "waits").touch()
-    time.sleep(300)
+    while True:  # a signal that comes just before one long sleep would be seen after it
+        time.sleep(0.1)
 where.act = waits
 with _signals():
     ending = World(folder, journals.create("shop", "1"), servers, steps).forward()
@@ -449,7 +450,7 @@ def test_a_signal_is_a_failure_like_others(
     ) as process:
         wait_for((tmp_path / "waits").exists)
         process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=240)  # a dozen events, each written through to a disk that may be busy
     assert said.splitlines() == [outcome, f"stopped by {number.name}"]
     assert Servers(tmp_path / "servers.json").look()["so"] == ([] if outcome == ROLLED_BACK else sorted(NAMES))
     assert _state(tmp_path, monkeypatch).open is (outcome == STOPPED)
