@@ -8,7 +8,6 @@ In the first lines of a file, which are comments, stand its bounds and what is t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -39,6 +38,11 @@ class Check:
     @property
     def suffix(self) -> str:
         return Path(self.name).suffix
+
+    @property
+    def own(self) -> bool:
+        """Whether it lies in its source's own folder."""
+        return "/" in self.name
 
     @property
     def expected(self) -> str:
@@ -77,13 +81,6 @@ def read(folder: Path, source: str) -> tuple[Check, ...]:
     if problems:
         raise SettingsError(problems, "docs/verify.md says how a check is written")
     return tuple(checks)
-
-
-def strays(folder: Path, sources: Collection[str]) -> list[str]:
-    """Folders in it that are no source's, so that nobody reads them."""
-    if not folder.is_dir():
-        return []
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in sources)
 
 
 def _check(path: Path, name: str) -> Check:

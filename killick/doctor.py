@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from killick import checks, throwaway
+from killick import checks, dropins, throwaway
 from killick.archive import Recipe
 from killick.codecs import missing_programs
 from killick.engines import Check, Source, connect
@@ -143,16 +143,29 @@ def check_checks(folder: Path, sources: Collection[str]) -> Iterator[Check]:
     """The project's own checks, as far as can be told before they are asked; nothing where there are none."""
     try:
         found = {(check.name, check) for source in ("", *sources) for check in checks.read(folder, source)}
-        strays = checks.strays(folder, sources)
     except SettingsError as error:
-        yield from (Check(f"checks: {problem}", False, error.hint) for problem in error.problems)
+        yield from _not_read("checks", error)
+        return
+    yield from check_strays("checks", folder, sources)
+    if found:
+        yield Check(f"checks: {len(found)} in {folder}", True)
+
+
+def check_strays(what: str, folder: Path, sources: Collection[str]) -> Iterator[Check]:
+    """Folders of scripts that no source has: whoever misspelt a name would wait for them in vain."""
+    try:
+        strays = dropins.strays(folder, sources)
+    except SettingsError as error:
+        yield from _not_read(what, error)
         return
     for name in strays:
         yield Check(
-            f"checks: {folder / name} is no source's, and is not read", False, f"the sources are {', '.join(sources)}"
+            f"{what}: {folder / name} is no source's, and is not read", False, f"the sources are {', '.join(sources)}"
         )
-    if found:
-        yield Check(f"checks: {len(found)} in {folder}", True)
+
+
+def _not_read(what: str, error: SettingsError) -> Iterator[Check]:
+    return (Check(f"{what}: {problem}", False, error.hint) for problem in error.problems)
 
 
 def check_proof(source: str, found: Standing, limit: float, now: datetime) -> Check:
@@ -186,7 +199,9 @@ def _examine(session: Session) -> Iterator[Check]:
         yield Check("store: can be reached", False, str(error))
     for source in given.sources:
         yield from check_source(source, session.scratch)
-    yield from check_checks(given.verify.checks, [source.name for source in given.sources])
+    names = [source.name for source in given.sources]
+    yield from check_checks(given.verify.checks, names)
+    yield from check_strays("hooks", given.hooks, names)
     if not given.verifies_nothing:
         yield check_throwaway(given.verify.where)
         with suppress(KillickError):  # the store's own lines tell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from killick.errors import SettingsError
@@ -18,6 +19,18 @@ def files(folder: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise SettingsError(
-            f"{folder} cannot be read: {error.strerror}", f"make it readable for uid {os.getuid()}"
-        ) from None
+        raise _closed(folder, error) from None
+
+
+def strays(folder: Path, sources: Collection[str]) -> list[str]:
+    """Folders in it that are no source's, so that nobody reads them. Raises SettingsError where we may not look."""
+    try:
+        return sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "." and p.name not in sources)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _closed(folder, error) from None
+
+
+def _closed(folder: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{folder} cannot be read: {error.strerror}", f"make it readable for uid {os.getuid()}")

@@ -32,11 +32,26 @@ def pick(typed: Iterable[str], parts: Mapping[str, Iterable[str]], contents: Con
     if unclear:
         raise SettingsError(unclear)
     if lost:
-        near = sorted({key for name in lost for key in _near(name, parts, named)})
-        hint = f"did you mean {' or '.join(near)}?" if near else "killick show lists what it holds"
-        raise NotFound(f"the backup does not hold {', '.join(lost)}", hint)
+        raise NotFound(f"the backup does not hold {', '.join(lost)}", _hint(lost, parts, named, contents))
     inside = {key for key, table in contents.tables.items() if not found.isdisjoint(table.ancestors)}
     return frozenset(found | inside)
+
+
+def _hint(
+    lost: Iterable[str], parts: Mapping[str, Iterable[str]], named: Mapping[str, list[str]], contents: Contents
+) -> str:
+    if views := sorted({label for name in lost for label in _views(name, contents)}):
+        return f"a view comes along when all the tables that it looks at are named: {', '.join(views)}"
+    near = sorted({key for name in lost for key in _near(name, parts, named)})
+    return f"did you mean {' or '.join(near)}?" if near else "killick show lists what it holds"
+
+
+def _views(name: str, contents: Contents) -> Iterable[str]:
+    """Of the schema's labels ("VIEW public.trips") those of views that `name` may mean."""
+    for label in contents.groups.get("schema", {}):
+        kind, _, named = label.rpartition(" ")
+        if kind in ("VIEW", "MATERIALIZED VIEW") and (named == name or named.endswith(f".{name}")):
+            yield label
 
 
 def _near(name: str, parts: Mapping[str, Iterable[str]], named: Mapping[str, list[str]]) -> Iterable[str]:

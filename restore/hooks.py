@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,27 +19,36 @@ _LAST_LINES = 3
 
 @dataclass(frozen=True)
 class Hooks:
-    """`scripts` in the order in which they run; those of other engines are left out."""
+    """`scripts` in the order in which they run; `left` are out, since they are for other engines."""
 
-    scripts: tuple[Path, ...]
+    scripts: tuple[Path, ...] = ()
+    left: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, folder: Path, source: str, engine: Engine) -> Hooks:
         """Those of `folder`, for every source, and of the folder in it that is named like the source.
 
-        By their names, whichever folder they are in. Raises SettingsError for a file that nothing here runs, and
-        Unsupported where the program is missing that runs them.
+        By their names, whichever folder they are in. Raises SettingsError for a file that nothing here runs, or in the
+        source's own folder nothing that is right for its engine, and Unsupported where the program is missing that
+        runs them.
         """
-        found = [path for place in (folder, folder / source) for path in dropins.files(place)]
-        if odd := [path for path in found if path.suffix not in KNOWN]:
-            raise SettingsError(
-                f"{odd[0]} is not a script that a restore runs ({', '.join(KNOWN)})", "rename it, or move it elsewhere"
-            )
+        ours, own = dropins.files(folder), dropins.files(folder / source)
         runs = (*engine.SCRIPTS, SHELL) if isinstance(engine, Scripted) else (SHELL,)
-        scripts = tuple(sorted((p for p in found if p.suffix in runs), key=lambda path: path.name))
+        for found, known, what in ((ours, KNOWN, "a restore"), (own, runs, f"a restore of {source}")):
+            if odd := sorted(path for path in found if path.suffix not in known):
+                raise SettingsError(
+                    f"{odd[0]} is not a script that {what} runs ({', '.join(known)})", "rename it, or move it elsewhere"
+                )
+        every = sorted((*ours, *own), key=lambda path: path.name)
+        scripts = tuple(path for path in every if path.suffix in runs)
         if isinstance(engine, Equipped) and any(path.suffix != SHELL for path in scripts):
             engine.equipped()
-        return cls(scripts)
+        return cls(scripts, tuple(path for path in every if path.suffix not in runs))
+
+    def __str__(self) -> str:
+        """ "10-names.sql, before anybody sees the copy; not for this engine: 20-names.js"."""
+        told = f"{_names(self.scripts) or 'none'}, before anybody sees the copy"
+        return f"{told}; not for this engine: {_names(self.left)}" if self.left else told
 
     def run(self, engine: Engine, about: Mapping[str, str]) -> None:
         """`about` goes to shell scripts as KILLICK_…. Raises RestoreError; what ran before it stays in the copy."""
@@ -48,6 +57,10 @@ class Hooks:
                 _shell(path, engine, about)
             elif isinstance(engine, Scripted):
                 engine.script(path)
+
+
+def _names(paths: Iterable[Path]) -> str:
+    return ", ".join(path.name for path in paths)
 
 
 def _shell(path: Path, engine: Engine, about: Mapping[str, str]) -> None:

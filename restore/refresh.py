@@ -100,9 +100,8 @@ class Refresh:
             )
         where = f"beside {self.target.name}, which stays in use" if self.beside else f"into {self.target.name}"
         steps.append(timed("restore", f"{where}, with {self.session.settings.jobs} jobs{self._part()}", self._load))
-        if self.hooks.scripts:
-            names = ", ".join(path.name for path in self.hooks.scripts)
-            steps.append(timed("hooks", f"{names}, before anybody sees the copy", self._run_hooks))
+        if self.hooks.scripts or self.hooks.left:
+            steps.append(timed("hooks", str(self.hooks), self._run_hooks))
         if isinstance(self.engine, Settling):
             steps.append(timed("analyze", "statistics, so that the copy is quick from the start", self._settle))
         return steps

@@ -44,12 +44,18 @@ def sense(
     with phases.phase("history"):
         told += _gone(store, backup, opened, options, found)
     unasked: Unverifiable | None = None
-    if isinstance(engine, Askable):
-        checks = [check for check in options.checks.get(backup.source, ()) if check.suffix in engine.SCRIPTS]
-        if checks:
-            with phases.phase("checks"):
-                failing, unasked = _asked(engine, checks, opened.manifest.snapshot, found)
-                told += failing
+    every = options.checks.get(backup.source, ())
+    known = engine.SCRIPTS if isinstance(engine, Askable) else ()
+    found.warnings += (
+        f"the check {check.name} was not asked: it is not for {opened.manifest.engine}"
+        for check in every
+        if check.own and check.suffix not in known
+    )
+    checks = [check for check in every if check.suffix in known]
+    if isinstance(engine, Askable) and checks:
+        with phases.phase("checks"):
+            failing, unasked = _asked(engine, checks, opened.manifest.snapshot, found)
+            told += failing
     if told:
         found.told = Outcome(FAILED, told[0].reason, "; ".join(one.said for one in told), told[0].cure)
     elif unasked:

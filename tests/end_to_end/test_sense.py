@@ -120,6 +120,9 @@ def test_what_makes_sense(shop_on: Callable[[Postgres], Shop], postgres15: Postg
     assert "level 5, the data makes sense" in text
     assert "checks that hold: 3 of 3" in text
     assert shop.verify(0, "--level", "4")["level"] == 4, "the last --level counts"
+    shop.check("db/misplaced.js", "true")
+    assert shop.verify(0)["level"] == 5
+    assert shop.record()["warnings"] == ["the check db/misplaced.js was not asked: it is not for postgres"]
 
 
 def test_a_check_that_does_not_hold(shop: Shop) -> None:

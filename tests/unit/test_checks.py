@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from killick.checks import SECONDS, Check, read, strays
+from killick.checks import SECONDS, Check, read
 from killick.doctor import check_checks
 from killick.engines import Answer
 from killick.errors import SettingsError, SourceError
@@ -39,9 +39,8 @@ def test_for_which_source(tmp_path: Path) -> None:
     (tmp_path / "db/deeper").mkdir()
     assert [check.name for check in read(tmp_path, "db")] == ["db/a.sql", "b.sql", "db/c.sql"]
     assert [check.name for check in read(tmp_path, "events")] == ["b.sql"]
-    assert strays(tmp_path, ["db"]) == ["other"]
     assert read(tmp_path / "nowhere", "db") == ()
-    assert strays(tmp_path / "nowhere", ["db"]) == []
+    assert [check.own for check in read(tmp_path, "db")] == [True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,16 @@ def test_a_name_of_nothing_tells_what_comes_near(typed: str, hint: str) -> None:
     assert caught.value.hint.startswith(hint)
 
 
+@pytest.mark.parametrize("typed", ["trips", "public.trips"])
+def test_a_view_comes_with_its_tables(typed: str) -> None:
+    shop = Contents(
+        tables={"public.boat": Table(1)}, groups={"schema": {"VIEW public.trips": "", "INDEX public.trips_at": ""}}
+    )
+    with pytest.raises(NotFound, match=f"does not hold {typed}") as caught:
+        pick("postgres", shop, [typed])
+    assert caught.value.hint == "a view comes along when all the tables that it looks at are named: VIEW public.trips"
+
+
 def test_collections() -> None:
     shop = Contents(tables=dict.fromkeys(("shop.orders", "shop.orders.old", "log.orders", "shop.a"), Table(1)))
     assert pick("mongodb", shop, ["shop.orders"]) == {"shop.orders"}
