@@ -81,8 +81,14 @@ _FAILURES = tuple(
         ),
         (
             "check-constraint",
-            r"violates (check|not-null|partition) constraint|no partition of relation",
+            r"violates (check|not-null|partition) constraint",
             "the source holds rows that break its own constraint, or its check calls a function that looks elsewhere",
+        ),
+        (
+            "check-constraint",
+            r"no partition of relation",
+            "rows of an enum's hash partitions come back through the table above them, and may land in any: name that"
+            " table, not a partition; else the source holds rows that none of its partitions takes",
         ),
         (
             "search-path",
