@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from killick.errors import Unverifiable
+from killick.errors import Stopped, Unverifiable
+from killick.events import Warned
+from restore.restore import execute
 from verify.deadline import Deadline
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +59,34 @@ def test_a_verification_that_takes_too_long_is_held_up_by_nobody_who_catches_err
         for _ in range(3):
             with suppress(Exception):
                 time.sleep(20)
+
+
+class _Refresh(AbstractContextManager["_Refresh"]):
+    """As much of a restore as `execute` asks of it."""
+
+    def __init__(self, name: str, taken: Callable[[], None]) -> None:
+        self.backup = SimpleNamespace(source=name)
+        self.take = taken
+        self.make = self.finish = lambda *_: None
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_restore_of_all_tells_what_is_in_use_already_when_a_signal_ends_it() -> None:
+    def stopped() -> None:
+        raise Stopped("stopped by SIGTERM")
+
+    told: list[Warned] = []
+    session = SimpleNamespace(
+        project="shop",
+        scratch=SimpleNamespace(sweep=tuple),
+        settings=SimpleNamespace(sources=("db", "events", "uploads")),
+        tell=told.append,
+    )
+    refreshes = [_Refresh("db", lambda: None), _Refresh("events", stopped), _Refresh("uploads", lambda: None)]
+    with pytest.raises(Stopped):
+        execute(session, refreshes)  # type: ignore[arg-type]
+    assert [(each.source, each.message) for each in told] == [
+        ("db", "it is in use already; to undo it: killick restore --undo --source db")
+    ]
