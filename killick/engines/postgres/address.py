@@ -110,18 +110,22 @@ def _connect(address: Address) -> Any:
 def _reason(address: Address, said: str) -> KillickError:
     user = address.options.get("user", "")
     where = f"Postgres at {address}"
-    if re.search(r"password authentication failed|no password supplied|authentication failed", said):
+    if re.search(r"(Peer|Ident|GSSAPI|SSPI|[Cc]ertificate) authentication failed", said):
+        return AccessDenied(
+            f"{where} asks user {user} for no password: {_fatal(said)}",
+            "let a line of the server's pg_hba.conf ask for one (scram-sha-256), for this host and user",
+        )
+    if re.search(r"authentication failed|no password supplied", said):
         return AccessDenied(
             f"{where} refuses the password of user {user}",
             "set DATABASE_PASSWORD (or the file that DATABASE_PASSWORD_FILE names) to the one that the server knows",
         )
-    if "no pg_hba.conf entry" in said:
-        ssl = "no encryption" in said and address.options.get("sslmode") in (None, "disable", "allow")
+    if re.search(r"no pg_hba\.conf entry|pg_hba\.conf rejects", said):
+        plain = "no encryption" in said and address.options.get("sslmode") == "disable"
         return AccessDenied(
             f"{where} lets user {user} not connect to {address.database} from here",
-            "add ?sslmode=require to the URL"
-            if ssl
-            else "add a line for this host and user to the server's pg_hba.conf",
+            ("take ?sslmode=disable out of the URL; or " if plain else "")
+            + "add a line for this host and user to the server's pg_hba.conf, above any that rejects them",
         )
     if re.search(r'role ".*" does not exist|permission denied for database|is not permitted to log in', said):
         return AccessDenied(f"{where}: {_fatal(said)}", f"create the role, or GRANT CONNECT: user {user}")

@@ -63,6 +63,39 @@ def test_a_wrong_password_and_an_unknown_role(server: Postgres) -> None:
         assert "DATABASE_PASSWORD" in caught.value.hint
 
 
+RULES = {
+    "rejected": ("host all backup 127.0.0.1/32 reject", "", "lets user backup not connect to shop from here"),
+    "not named": ("", "", "lets user backup not connect to shop from here"),
+    "another kind of login": (
+        "host all backup 127.0.0.1/32 ident", "", r"asks user backup for no password: Ident authentication failed"
+    ),
+    "plain where TLS is wanted": (
+        "hostssl all backup 127.0.0.1/32 trust\nhostnossl all backup 127.0.0.1/32 reject",
+        "disable",
+        "lets user backup not connect to shop from here",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "sslmode", "said"), RULES.values(), ids=RULES)
+def test_rules_of_the_server_that_keep_us_out(server: Postgres, lines: str, sslmode: str, said: str) -> None:
+    place = Path(str(server.execute("SHOW hba_file")[0][0]))
+    before = place.read_text()
+    place.write_text(f"{lines}\nhost all postgres 127.0.0.1/32 trust\n")
+    url = f"postgres://backup@127.0.0.1:{server.port}/shop" + (f"?sslmode={sslmode}" if sslmode else "")
+    try:
+        assert server.execute("SELECT pg_reload_conf()") == [(True,)]
+        with pytest.raises(AccessDenied, match=said) as caught:
+            for _ in range(200):  # until the server has read it
+                Engine(Source("db", url, SECRET)).facts()
+    finally:
+        place.write_text(before)
+        server.execute("SELECT pg_reload_conf()")
+    assert "pg_hba.conf" in caught.value.hint
+    assert ("?sslmode=disable" in caught.value.hint) == bool(sslmode)
+    assert SECRET not in str(caught.value)
+
+
 def test_no_statement_meets_the_haste_that_is_set_for_the_database(postgres16: Postgres) -> None:
     postgres16.create("hasty")
     postgres16.execute("ALTER DATABASE hasty SET statement_timeout = '1ms'")
