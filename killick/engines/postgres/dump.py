@@ -211,9 +211,9 @@ def _failed(running: Process) -> KillickError:
                 f"pg_dump could not lock {table}: another session wants it, a migration perhaps",
                 "run the backup when no migration runs",
             )
-        if re.search(r"could not open relation with OID|cache lookup failed for", said):
+        if re.search(r"could not open relation with OID|cache lookup failed for|to get data (of|for) sequence", said):
             return _Disturbed(
-                f"pg_dump: {_sentence(said)}: another session dropped it meanwhile, a migration perhaps",
+                f"pg_dump: {_sentence(said)}: another session dropped it or set it back meanwhile, a migration perhaps",
                 "run the backup when no migration runs",
             )
         if "permission denied" in said:

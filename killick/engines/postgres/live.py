@@ -13,6 +13,7 @@ from killick.engines.postgres.dump import freeze
 from killick.engines.postgres.rows import Measured
 from killick.engines.postgres.session import pinned
 from killick.engines.postgres.tally import Tally
+from killick.errors import SourceError
 
 _BLIND = (
     "views, rules, foreign tables and grants were compared by existence only: "
@@ -31,6 +32,8 @@ def contents(address: Address, evidence: str, like: Contents | None) -> Contents
         frozen = freeze(session)
         inventory.refuse_unreadable(session, frozen.tables, frozen.numbers)
         values = catalog.sequence_values(session, frozen.numbers)
+        if moved := [sequence.key for sequence in frozen.numbers if sequence.key not in values]:
+            raise SourceError(f"the sequence {moved[0]} was set back while it was read", "look again")
         tables = [_alike(table, theirs.tables.get(table.key)) for table in frozen.tables]
         copies = {table.key: (table.copy(table.columns), table.bytes) for table in tables}
         lines = rows.of_database(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from killick.compare import behind
 from killick.contents import Sequence
@@ -29,21 +28,27 @@ def files(session: Session, wanted: list[Numbers]) -> dict[str, int | None]:
 def uncertain(
     session: Session, wanted: list[Numbers], before: Mapping[str, Sequence], then: Files
 ) -> dict[str, Sequence]:
-    """`before`, but of those that are not at or above it any more, or lie elsewhere than `then`, a position that every
-    copy is at or above."""
+    """`before`, but of those that are not in it, not at or above it any more, or lie elsewhere than `then`, a position
+    that every copy is at or above."""
     now = files(session, wanted)
     after = catalog.sequence_values(session, [sequence for sequence in wanted if now[sequence.key] is not None])
-    return {
-        key: value
-        if key in after and now[key] == then[key] and (value.cycle or not behind(value, after[key]))
-        else replace(value, value=_LOWEST if value.increment > 0 else _HIGHEST, called=value.increment < 0)
-        for key, value in before.items()
-    }
+
+    def stayed(key: str) -> bool:
+        if key not in before or key not in after or now[key] != then[key]:
+            return False
+        return before[key].cycle or not behind(before[key], after[key])
+
+    return {each.key: before[each.key] if stayed(each.key) else _anywhere(each) for each in wanted}
+
+
+def _anywhere(sequence: Numbers) -> Sequence:
+    up = sequence.increment > 0
+    return Sequence(_LOWEST if up else _HIGHEST, not up, sequence.increment, sequence.cycle)
 
 
 def notes(before: Mapping[str, Sequence], told: Mapping[str, Sequence]) -> list[str]:
     return [
         f"the sequence {key} was set back or dropped while the dump was made: its position is not compared"
-        for key, value in before.items()
-        if value != told[key]
+        for key, value in told.items()
+        if value != before.get(key)
     ]

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from killick.compare import OWNERSHIP, compare
-from killick.contents import Contents
+from killick.contents import Contents, Sequence
 from killick.engines import Source
 from killick.engines.postgres import Postgres as Engine
+from killick.engines.postgres import catalog
 from killick.engines.postgres.address import connect
+from killick.engines.postgres.catalog import Numbers
 from killick.engines.postgres.session import Session
 from killick.errors import (
     AccessDenied,
@@ -30,6 +33,7 @@ from killick.errors import (
 from killick.programs import installed
 from killick.watch import unwatched
 from tests.contract.postgres.conftest import Pair, backup, engine, fake, hard, has_extension, script
+from tests.kit import wait_for
 from tests.lab.postgres import Postgres
 from tests.lab.server import free_ports
 
@@ -138,6 +142,35 @@ def test_nobody_listens() -> None:
         Engine(Source("db", f"postgres://u@127.0.0.1:{port}/d", "p")).facts()
     with pytest.raises(Unreachable, match=r"nowhere\.invalid"):
         Engine(Source("db", "postgres://u@nowhere.invalid/d", "p")).facts()
+
+
+def test_a_sequence_that_is_set_back_as_it_is_read(
+    postgres16: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that began before reads it where it lay, which is empty by then: no row comes."""
+    postgres16.create("restarted")
+    postgres16.execute("CREATE SEQUENCE numbers; CREATE TABLE orders (id serial)", "restarted")
+    postgres16.execute("SELECT nextval('numbers') FROM generate_series(1, 100)", "restarted")
+    query = "SELECT 0 FROM (SELECT pg_sleep(2)) s UNION ALL SELECT last_value FROM public.numbers"
+    with ThreadPoolExecutor(1) as other:
+        read = other.submit(postgres16.execute, query, "restarted")
+        sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = 'restarted'"
+        wait_for(lambda: postgres16.execute(sleeping) == [(1,)])
+        postgres16.execute("ALTER SEQUENCE numbers RESTART", "restarted")
+        assert read.result() == [(0,)]
+
+    asked = catalog.sequence_values
+
+    def moved(session: Session, wanted: list[Numbers]) -> dict[str, Sequence]:
+        return {key: value for key, value in asked(session, wanted).items() if key != "public.numbers"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalog, "sequence_values", moved)
+        saved = backup(engine(postgres16, "restarted"), tmp_path)
+        with pytest.raises(SourceError, match=r"the sequence public\.numbers was set back while it was read"):
+            engine(postgres16, "restarted").contents(saved.contents)
+    assert any("public.numbers was set back" in note for note in saved.contents.notes)
+    assert compare(saved.contents, engine(postgres16, "restarted").contents(saved.contents)) == []
 
 
 def test_a_missing_database_tells_of_similar_ones(server: Postgres) -> None:
