@@ -229,12 +229,13 @@ def test_rows_that_cannot_be_restored(made: tuple[Truth, Three], tmp_path: Path,
 def test_dump_of_a_newer_server(
     three: Three, options: Options, tmp_path_factory: pytest.TempPathFactory, made: tuple[Truth, Three]
 ) -> None:
-    """Its manifest promises the older one."""
+    """Its manifest promises the older one. 17 reads what 18 writes: there it fails for what it holds."""
     if made[0].major == MAJORS[-1]:
         pytest.skip("there is none newer here")
     with Postgres(MAJORS[-1]) as newer:
         dump_of(Source("db", newer.create("truth")), three.backups, three.id)
-    failed_at(three.backups, three.id, options, "wrong server version: a newer one's dump", 2)
+    level = 2 if made[0].major < 17 else 3
+    failed_at(three.backups, three.id, options, "wrong server version: a newer one's dump", level)
 
 
 def test_manifest_of_a_newer_server(three: Three, options: Options) -> None:
