@@ -53,7 +53,7 @@ FAULTS = {
     ),
     "the disk of new is full": Fault(
         begun("final"),
-        lambda lab: lab.on("new", "mkdir -p /root/.killick; mount -t tmpfs -o size=32k tmpfs /root/.killick"),
+        lambda lab: lab.on("new", "mkdir -p /root/.killick; mount -t tmpfs -o size=4k tmpfs /root/.killick"),
         "No space left on device",
         lambda lab: lab.on("new", "umount /root/.killick"),
     ),
