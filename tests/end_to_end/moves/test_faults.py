@@ -6,6 +6,7 @@ operator is told, and then taken back.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 import pytest
 
@@ -34,6 +35,10 @@ class Fault:
     mend: Callable[[Lab], object] = id
     left: bool = False
     code: int = 1
+
+
+# as soon as it is there: the move reads it back at once
+SPOILS = "until psql -U shop -d shop -c \"UPDATE canary SET host = 'nobody'\"; do sleep 0.02; done"
 
 
 def begun(step: str) -> str:
@@ -73,7 +78,9 @@ FAULTS = {
                                            f"{SITE}/app.py", stdin=FAILS_TO_MIGRATE), "app",
     ),
     "what was restored is not what was dumped": Fault(
-        '"key":"db.restore"', lambda lab: lab.sql("new", "UPDATE canary SET host = 'nobody'"), "is not what was dumped",
+        begun("land"),
+        lambda lab: lab.compose("new", f"exec --detach db sh -c {quote(SPOILS)}"),
+        "is not what was dumped",
         code=4,
     ),
     "somebody writes on old behind the fence": Fault(
