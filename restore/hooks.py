@@ -46,7 +46,7 @@ class Hooks:
         return cls(scripts, tuple(path for path in every if path.suffix not in runs))
 
     def __str__(self) -> str:
-        """ "10-names.sql, before anybody sees the copy; not for this engine: 20-names.js"."""
+        """As a plan tells them: those that run, and those that are left out."""
         told = f"{_names(self.scripts) or 'none'}, before anybody sees the copy"
         return f"{told}; not for this engine: {_names(self.left)}" if self.left else told
 

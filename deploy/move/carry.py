@@ -25,7 +25,7 @@ from killick.contents import Contents
 from killick.errors import CommandFailed, Corrupt, KillickError
 from killick.process import write_to
 
-# zstd's first level writes, carries and reads a dump in less time than a plain one is written and synced
+# less is written, carried and read than of a plain dump: the window is shorter (docs/move.md)
 _OURS = {
     "STORE": "file:///handover", "SCRATCH_DIR": "/handover/.scratch", "CACHE_DIR": "/handover/.scratch/cache",
     "CODEC": "zstd:1", "READ_BACK": "off", "EVIDENCE": "dump",
