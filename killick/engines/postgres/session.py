@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -120,12 +121,15 @@ def pinned(address: Address, encoding: str = "") -> Iterator[Session]:
 def _interruptible() -> Iterator[None]:
     """A signal ends the wait for an answer: inside libpq it would be heard only when the answer is there.
 
-    The hook is psycopg2's, for all of the process, so only one of its threads may speak to Postgres; it is taken away
-    again because COPY cannot go with it.
+    Only the main thread hears signals, so only it sets the hook. That is psycopg2's, for all of the process: no other
+    thread may speak to Postgres while the main one does. It is taken away again because COPY cannot go with it.
     """
     from psycopg2.extensions import set_wait_callback
     from psycopg2.extras import wait_select
 
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     set_wait_callback(wait_select)
     try:
         yield

@@ -306,7 +306,7 @@ def test_a_migration_that_waits_behind_the_dump_is_said(
 
     def migrate() -> None:
         started.wait(30)
-        server.execute("ALTER TABLE t ADD j int", "migrated")
+        script(server, "migrated", "ALTER TABLE t ADD j int")  # by psql: psycopg2 is the dump's, see session.py
 
     migration = threading.Thread(target=migrate)
     migration.start()

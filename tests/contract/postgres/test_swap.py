@@ -385,8 +385,8 @@ def test_others_come_in_while_we_wait_for_one_that_never_ends(
         thread = threading.Thread(target=swapping)
         thread.start()
         locked = (
-            "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.objid WHERE l.mode = 'AccessExclusiveLock'"
-            f" AND l.classid = 'pg_database'::regclass AND d.datname = '{app}'"
+            "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.objid WHERE l.classid = 'pg_database'::regclass"
+            f" AND d.datname = '{app}' AND l.mode = 'AccessExclusiveLock' AND l.granted"
         )
         wait_for(lambda: bool(postgres16.execute(locked)))
         with session(postgres16, app) as other:  # waits for the end of the attempt
