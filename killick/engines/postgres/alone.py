@@ -35,10 +35,11 @@ _MAY_END = (
 _OTHERS = """
     FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
     WHERE a.datid IN ({databases}) AND a.usesysid IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()"""
-_LOCK = """EXISTS (
-    SELECT FROM pg_catalog.pg_locks l WHERE l.pid = {pid} AND l.granted
+# Asked of each session once more, so after the list of sessions was made: whoever is in it came in before the lock.
+_LOCK = """(
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l WHERE l.pid = {pid} AND l.pid <> a.pid
     AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND l.objid = {database}
-    AND l.mode IN ('AccessExclusiveLock', 'ShareLock'))"""
+    AND CASE WHEN l.granted THEN l.mode IN ('AccessExclusiveLock', 'ShareLock') ELSE {late} END) > 0"""
 
 # What we say is done outlives a crash; a server that waits for its standbys too goes on doing so.
 _LASTING = """
@@ -113,15 +114,18 @@ def _attempt(server: Session, address: Address, steps: Sequence[Step], limit: st
 
 
 def _ending(server: Session, pid: int, database: int, ended: set[int]) -> Callable[[], None]:
-    """Ends the sessions of `database`, once the session `pid` has the lock on it."""
+    """Ends the sessions of `database`, once the session `pid` has the lock on it, or after a second waits for one.
+
+    Not when its attempt has just come to its end: who has waited at the lock is in by then, and stays.
+    """
     began = time.monotonic()
     may_end = "true" if server.superuser else _MAY_END
     others = _OTHERS.format(databases=database) + f" AND a.pid <> {pid} AND {may_end}"
-    lock = _LOCK.format(pid=pid, database=database)
 
     def end() -> None:
-        condition = "true" if time.monotonic() - began > _LOCKED_OUT else lock
-        query = f"SELECT a.pid, pg_catalog.pg_terminate_backend(a.pid) {others} AND {condition}"
+        late = "true" if time.monotonic() - began > _LOCKED_OUT else "false"
+        lock = _LOCK.format(pid=pid, database=database, late=late)
+        query = f"SELECT a.pid, pg_catalog.pg_terminate_backend(a.pid) {others} AND {lock}"
         ended.update(found for found, _ in server.rows(query))
 
     return end

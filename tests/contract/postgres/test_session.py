@@ -1,5 +1,6 @@
 """How a session waits for the server: psycopg2's hook for that belongs to all of a process."""
 
+import os
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from killick.engines.postgres import session
 from tests.contract.postgres.conftest import engine
 from tests.lab.postgres import Postgres
 
-LONG = "SELECT pg_sleep(300)"
+LONG = "SELECT pg_sleep(30)"
 
 
 class Interrupted(Exception):
@@ -23,14 +24,17 @@ def test_a_signal_ends_the_wait_for_an_answer(postgres16: Postgres) -> None:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Interrupted
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    killer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGUSR1))
+    killer.start()
     try:
         with session.session(engine(postgres16, "postgres").address) as opened, pytest.raises(Interrupted):
             opened.rows(LONG)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        killer.join()
+        signal.signal(signal.SIGUSR1, before)
+    still = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = '{LONG}' AND state = 'active'"
+    assert postgres16.execute(still) == [(True,)], "the server is still at it"
     assert psycopg2.extensions.get_wait_callback() is None
 
 

@@ -13,6 +13,7 @@ import pytest
 from killick.compare import compare
 from killick.engines import Replaceable, Rewindable
 from killick.engines.postgres import MARK, alone, marks
+from killick.engines.postgres.session import session as opened
 from killick.errors import AccessDenied, NoSpace, NotFound, Refused, SourceError
 from killick.watch import unwatched
 from tests.contract.postgres.conftest import backup, engine, script
@@ -413,6 +414,16 @@ def test_nobody_is_sent_away_before_the_door_is_shut(
         swapping.join()
         assert not alive(inside)
     assert version(postgres16, app) == 2
+
+
+def test_nobody_is_sent_away_after_an_attempt(postgres16: Postgres, app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waited at the door is in by then, and would be sent away for nothing."""
+    monkeypatch.setattr(alone, "_LOCKED_OUT", 0.0)
+    ended: set[int] = set()
+    with opened(engine(postgres16, "postgres").address) as server, session(postgres16, app) as other:
+        oid = int(server.value(f"SELECT oid FROM pg_database WHERE datname = '{app}'"))
+        alone._ending(server, server.connection.info.backend_pid, oid, ended)()
+        assert alive(other) and not ended
 
 
 def test_a_superuser_s_session_stops_an_ordinary_role_and_nobody_is_cut(
