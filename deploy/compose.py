@@ -17,7 +17,7 @@ from typing import Any
 
 from deploy.containers import Container
 from killick.errors import CommandFailed, KillickError, Refused, SettingsError
-from killick.process import Command, run, start
+from killick.process import Command, last_said, run, start
 
 BASE = "docker-compose.yml"
 _NAME = re.compile(r"^name\s*:", re.MULTILINE)
@@ -58,7 +58,7 @@ class Compose:
             found: Mapping[str, Any] = json.loads(self.ask("config", "--format=json"))
         except CommandFailed as error:
             raise SettingsError(
-                f"compose refuses {' with '.join(self.files)}: {_last(error.stderr)}",
+                f"compose refuses {' with '.join(self.files)}: {last_said(error.stderr)}",
                 f"see: {' '.join(self.words)} config",
             ) from None
         return found
@@ -81,7 +81,7 @@ def find(folder: Path, environment: str, project: str = "") -> Compose:
         try:
             _answer(Command(command, inherit=True), _SECONDS)
         except KillickError as error:
-            raise KillickError(f"no answer to {' '.join(command[:2])}: {_last(str(error))}", cure) from None
+            raise KillickError(f"no answer to {' '.join(command[:2])}: {last_said(str(error))}", cure) from None
     files = (BASE, f"dc.{environment}.yml")
     for file in files:
         if not (folder / file).is_file():
@@ -113,8 +113,3 @@ def _answer(command: Command, seconds: float | None) -> str:
         return run(command, timeout=seconds).text
     except TimeoutError as error:
         raise KillickError(str(error), "is Docker's engine well? docker info") from None
-
-
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

@@ -169,6 +169,12 @@ def failure(program: str, status: int, stderr: str) -> CommandFailed:
     return CommandFailed(program, status, stderr)
 
 
+def last_said(told: str) -> str:
+    """The last line of what a program told, for a sentence about it."""
+    said = [line.strip() for line in told.splitlines() if line.strip()]
+    return said[-1] if said else "it said nothing"
+
+
 class _Full(CommandFailed, NoSpace):
     @property
     def kind(self) -> str:

@@ -20,6 +20,7 @@ from deploy.move.files import SBIN, replace, writable
 from deploy.move.hosts import Host
 from deploy.move.spec import Proxy
 from killick.errors import CommandFailed, KillickError, NotFound
+from killick.process import last_said
 
 _RELOADING = 20.0  # seconds until the new process answers
 _OUT = (
@@ -74,12 +75,15 @@ class Edge:
 
     def states(self) -> dict[str, bool]:
         """The backend's servers, and whether each takes requests. Raises KillickError."""
-        told = self.ask(f"show servers state {self.proxy.backend}").splitlines()
-        names = next((line[2:].split() for line in told if line.startswith("# ")), [])
+        told = self.ask(f"show servers state {self.proxy.backend}")
+        lines = told.splitlines()
+        names = next((line[2:].split() for line in lines if line.startswith("# ")), [])
         if not names:
-            raise KillickError(f"{self.name}: {_last(told)} (backend {self.proxy.backend})", "correct proxy.backend")
+            raise KillickError(
+                f"{self.name}: {last_said(told)} (backend {self.proxy.backend})", "correct proxy.backend"
+            )
         rows = [
-            dict(zip(names, line.split(), strict=False)) for line in told if line and line[0].isdigit() and " " in line
+            dict(zip(names, line.split(), strict=False)) for line in lines if line and line[0].isdigit() and " " in line
         ]
         return {row["srv_name"]: not int(row["srv_admin_state"]) & _OUT for row in rows}
 
@@ -193,17 +197,17 @@ class Edge:
     def _set(self, line: str) -> None:
         told = self.ask(line)
         if told.strip():
-            raise KillickError(f"{self.name} refuses: {_last(told.splitlines())}", f"it was told: {line}")
+            raise KillickError(f"{self.name} refuses: {last_said(told)}", f"it was told: {line}")
 
     def _in_the_map(self) -> str:
         path, key = self.proxy.map, self.proxy.backend
-        told = self.ask(f"show map {path}").splitlines()
-        for line in told:
+        told = self.ask(f"show map {path}")
+        for line in told.splitlines():
             words = line.split(None, 2)
             if len(words) == 3 and words[1] == key:
                 return words[2]
         raise KillickError(
-            f"{self.name}: the map {path} does not hold {key}: {_last(told)}",
+            f"{self.name}: the map {path} does not hold {key}: {last_said(told)}",
             f"write the line `{key} 0` into {path}, use the map in the configuration, and reload",
         )
 
@@ -312,8 +316,3 @@ def _which(old: bool, new: bool) -> str:
 
 def _said(serves: bool) -> str:
     return "ready" if serves else "stopped"
-
-
-def _last(lines: list[str]) -> str:
-    said = [line.strip() for line in lines if line.strip()]
-    return said[-1] if said else "it said nothing"

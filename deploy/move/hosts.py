@@ -31,7 +31,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from killick.errors import CommandFailed, KillickError, NotFound, SettingsError, Unreachable
-from killick.process import Command, Process, failure, run, start
+from killick.process import Command, Process, failure, last_said, run, start
 
 _SECONDS = 60.0
 _CONNECT = 10  # seconds until a host that says nothing is given up
@@ -226,12 +226,11 @@ class Ssh(_Host):
             return "" if self._session.running() else self._session.stderr
 
     def _unreachable(self, stderr: str) -> Unreachable:
-        said = [line.strip() for line in stderr.splitlines() if line.strip()]
         cure = f"does `{self._typed}` work from here?"
         for words, instead in _CURES:
             if words in stderr:
                 cure = instead.format(typed=self._typed)
-        return Unreachable(f"{self.name} is not reached by ssh: {said[-1] if said else 'it said nothing'}", cure)
+        return Unreachable(f"{self.name} is not reached by ssh: {last_said(stderr)}", cure)
 
 
 _CURES = (

@@ -13,7 +13,7 @@ from deploy.containers import Container
 from deploy.move.hosts import Host
 from deploy.move.spec import Server
 from killick.errors import CommandFailed, KillickError, NotFound, SettingsError
-from killick.process import Command
+from killick.process import Command, last_said
 
 if TYPE_CHECKING:
     from deploy.move.step import Move
@@ -68,7 +68,7 @@ class Site:
             found: Mapping[str, Any] = json.loads(self.compose("config", "--format=json"))
         except CommandFailed as error:
             raise SettingsError(
-                f"compose on {self.host.name} refuses {' with '.join(self.server.files)}: {_last(error.stderr)}",
+                f"compose on {self.host.name} refuses {' with '.join(self.server.files)}: {last_said(error.stderr)}",
                 f"see there: cd {self.server.directory} && {' '.join(self.words)} config",
             ) from None
         return found
@@ -111,7 +111,8 @@ def _site(site: Site) -> Iterator[str]:
         site.host.run(["docker", "version", "--format={{.Server.Version}}"])
         site.host.run(["docker", "compose", "version", "--short"])
     except (KillickError, TimeoutError) as error:
-        yield f"{name}: no docker with compose answers: {_last(str(error))} (install it, or give this user the right)"
+        said = last_said(str(error))
+        yield f"{name}: no docker with compose answers: {said} (install it, or give this user the right)"
         return
     lacking = [file for file in site.server.files if not _there(site, file)]
     if lacking:
@@ -184,8 +185,3 @@ def _clock(site: Site) -> float:
     before = time.time()
     told = float(site.host.run(["date", "+%s.%N"]))
     return told - (before + time.time()) / 2
-
-
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
