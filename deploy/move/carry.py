@@ -76,7 +76,7 @@ class Restored:
 def fenced(move: Move, held: Held) -> Fenced:
     from deploy.move import fences
 
-    return Fenced(fences.one(move.old, held, move.id).user, f"{PASSWORDS}/{held.source}")
+    return Fenced(fences.one(move.old, held, move.id).user, f"{PASSWORDS}/{held.service}")
 
 
 def dump(move: Move, held: Held, through: Fenced | None = None) -> str:

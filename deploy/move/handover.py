@@ -2,7 +2,7 @@
 
 ~/.killick/move-<id>-<project>    0700: what lies below is nobody's but ours
     store/                        0777, since the sidecar writes it as whoever it is in its container
-    passwords/<source>            of the move's own user, on the old server alone
+    passwords/<service>           of the move's own user in that database server, on the old server alone
 
 A container works with it (hand.py), and goes with it.
 """
@@ -56,9 +56,9 @@ class Handover:
         self.site.host.shell(_MAKE, path)
         return path
 
-    def password(self, source: str, *, make: bool = False) -> str:
+    def password(self, service: str, *, make: bool = False) -> str:
         """ "" where there is none yet and none is to be made."""
-        file = self.password_file(source)
+        file = self.password_file(service)
         try:
             return self.site.host.read(file).decode().strip()
         except NotFound:
@@ -69,8 +69,8 @@ class Handover:
             self.site.host.write(file, secrets.token_urlsafe(32).encode(), 0o444)
             return self.site.host.read(file).decode().strip()
 
-    def password_file(self, source: str) -> str:
-        return f"{self.passwords}/{source}"
+    def password_file(self, service: str) -> str:
+        return f"{self.passwords}/{service}"
 
     def remove(self, image: str) -> None:
         """The sidecar's files are its user's; `image` is one that is on this server."""

@@ -151,7 +151,7 @@ class MongoDB:
         self._ask(_LIFT)
 
     def _ask(self, script: str, *, make: bool = False) -> dict[str, Any]:
-        password = Handover(self.site, self.id).password(self.held.source, make=make)
+        password = Handover(self.site, self.id).password(self.held.service, make=make)
         port = str(urlsplit(self.held.url).port or 27017)
         told = self.site.inside(
             self.held.service, _ASK, self.user, port, _BEGIN + script, stdin=f"{password}\n".encode(), timeout=120

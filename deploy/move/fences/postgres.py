@@ -4,6 +4,7 @@ Facts: default_transaction_read_only is no fence (sessions that are open, BEGIN 
 through it). A line of pg_hba.conf with a mistake leaves the former rules in force: pg_hba_file_rules tells. pg_isready
 still says that connections are accepted: only a login that is refused proves anything. A reload is done when
 pg_conf_load_time of a new session is another. The socket in the server's own container stays open: we come in there.
+A server that holds several sources has one fence: each of them puts it up again, and finds it standing.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ if [ ! -e "$prior" ]; then
 fi
 cp -p -- "$prior" "$hba.new"
 {
-  printf 'host "%s" "%s" all scram-sha-256\\nhost all all all reject\\n' "$database" "$role"
+  printf 'host all "%s" all scram-sha-256\\nhost all all all reject\\n' "$role"
   cat -- "$prior"
 } >"$hba.new"
 sync -- "$hba.new"
@@ -149,7 +150,7 @@ class Postgres:
             yield f"{name}: pg_cron writes from inside the server (set cron.launch_active_jobs = off for the move)"
 
     def up(self) -> None:
-        verifier = _scram(Handover(self.site, self.id).password(self.held.source, make=True))
+        verifier = _scram(Handover(self.site, self.id).password(self.held.service, make=True))
         try:
             gids = json.loads(self._ask(_UP, stdin=self._role(verifier).encode(), timeout=120))
         except CommandFailed as error:
@@ -163,7 +164,7 @@ class Postgres:
             raise Refused(*self._prepared(gids))
 
     def lacks(self) -> str:
-        password = Handover(self.site, self.id).password(self.held.source)
+        password = Handover(self.site, self.id).password(self.held.service)
         return self._ask(_STANDS, stdin=f"{password}\n".encode()).strip()
 
     def quiet(self) -> str:
