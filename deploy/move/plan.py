@@ -36,7 +36,7 @@ from deploy.move.steps import (
 )
 from killick.errors import KillickError, Refused
 
-ASKED = ("site", "fences", "carry", "volumes", "traffic", "dns", "purge")
+ASKED = ("site", "steps.freeze", "fences", "carry", "volumes", "traffic", "dns", "purge")
 """The modules that know of things in the way, each by its `in_the_way`."""
 
 _USUAL = {

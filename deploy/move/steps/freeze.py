@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from deploy.frozen import mark
 from deploy.move.step import Move
 from killick.errors import CommandFailed, KillickError, NotFound, Refused
 from killick.watch import Watch
 
 CONFIRM = "frozen"
-_MARK = 'cd; umask 077; mkdir -p -- "$(dirname -- "$1")"; set -C; cat >"$1"'
+# By a link: it is there whole or not at all, and never takes another's place.
+_MARK = """
+cd; umask 077; mkdir -p -- "$(dirname -- "$1")"
+trap 'rm -f -- "$1.$2"' EXIT
+printf '%s\\n' "$2" >"$1.$2"
+ln -- "$1.$2" "$1"
+"""
 
 
 class Freeze:
@@ -21,18 +29,13 @@ class Freeze:
         )
 
     def probe(self, move: Move) -> bool:
-        held = _held(move)
-        if held not in ("", move.id):
-            raise Refused(
-                f"the move {held} holds {move.old.server.project} on {move.old.host.name}",
-                f"end that one first; if it is no more: rm ~/{mark(move.old.server.project)} there",
-            )
-        return held == move.id and (not move.spec.jobs.freeze or bool(move.journal.kept(self.name, "jobs")))
+        not_anothers(move)
+        return _held(move) == move.id and (not move.spec.jobs.freeze or bool(move.journal.kept(self.name, "jobs")))
 
     def act(self, move: Move, watch: Watch) -> None:
         if not _held(move):
             try:
-                move.old.host.shell(_MARK, mark(move.old.server.project), stdin=f"{move.id}\n".encode())
+                move.old.host.shell(_MARK, mark(move.old.server.project), move.id)
             except CommandFailed as error:
                 raise KillickError(
                     f"{move.old.host.name} cannot be marked as frozen: {error.stderr}", "may this user write its home?"
@@ -56,6 +59,22 @@ class Freeze:
             jobs = ", ".join(move.spec.jobs.freeze)
             move.person.tell([f"Enable again in Jenkins, by hand: {jobs}"])
             move.journal.note(self.name, f"to be enabled again by hand: {jobs}")
+
+
+def in_the_way(move: Move) -> Iterator[str]:
+    try:
+        not_anothers(move)
+    except Refused as error:
+        yield str(error)
+
+
+def not_anothers(move: Move) -> None:
+    """Raises Refused while another move holds the project on old."""
+    if (held := _held(move)) not in ("", move.id):
+        raise Refused(
+            f"the move {held} holds {move.old.server.project} on {move.old.host.name}",
+            f"end that one first; if it is no more: rm ~/{mark(move.old.server.project)} there",
+        )
 
 
 def _held(move: Move) -> str:

@@ -11,7 +11,7 @@ from deploy.move import carry, databases
 from deploy.move.handover import Handover
 from deploy.move.sources import databases as of
 from deploy.move.step import Move
-from deploy.move.steps import start
+from deploy.move.steps import freeze, start
 from deploy.move.volumes import image
 from killick.watch import Watch
 
@@ -37,8 +37,9 @@ class Rehearse:
             carry.copy(move)
             seconds["copy"] = carry.timed(began)
             began, seconds["compare"] = time.monotonic(), 0.0
+            databases.must_be_empty(move)  # from here on what is there is ours to remove
+            move.journal.keep(self.name, "began", True)
             for held in of(move):
-                move.journal.keep(self.name, "began", True)
                 restored = carry.restore(move, held, ids[held.source])
                 move.journal.keep(self.name, f"{held.source}.figures", restored.before.to_json())
                 seconds["compare"] += restored.compared
@@ -61,6 +62,7 @@ class Rehearse:
         self._clear(move)
 
     def _clear(self, move: Move) -> None:
+        freeze.not_anothers(move)  # else what is on new may be what that one moved
         start.go_down(move)
         if move.journal.kept(self.name, "began"):
             databases.empty(move)

@@ -31,10 +31,12 @@ class Retire:
         )
 
     def act(self, move: Move, watch: Watch) -> None:
-        containers = move.old.inspected()
-        policies = {each["Name"].lstrip("/"): each["HostConfig"]["RestartPolicy"]["Name"] for each in containers}
-        move.journal.keep(self.name, "policies", {**policies})
-        move.journal.keep(self.name, "running", [*move.old.running()])
+        containers = {each["Name"].lstrip("/"): each for each in move.old.inspected()}
+        if move.journal.kept(self.name, "policies") is None:
+            policies = {name: each["HostConfig"]["RestartPolicy"]["Name"] for name, each in containers.items()}
+            running = [name for name, each in containers.items() if each["State"]["Running"]]
+            move.journal.keep(self.name, "policies", {**policies})
+            move.journal.keep(self.name, "running", [*running])
         if not move.journal.kept(self.name, "late"):  # once it is stopped it cannot be asked any more
             late = [held.source for held in databases(move) if not unmoved(move, held.source)]
             if late:
@@ -44,9 +46,11 @@ class Retire:
                 )
             move.journal.keep(self.name, "late", "none")
         _archive(move)
-        if policies:
-            move.old.host.run(["docker", "update", "--restart=no", *policies])
+        if containers:
+            move.old.host.run(["docker", "update", "--restart=no", *containers])
             move.old.compose("stop", timeout=_STOP)
+            # compose knows the services of its files alone: not one that was renamed there, or of another profile
+            move.old.host.run(["docker", "stop", *containers], timeout=_STOP)
         # a project that comes back to a server: from now on it is deployed there again
         move.new.host.shell('cd; rm -f -- "$1"', mark(move.new.server.project))
         # from now on the project's backups are of the new server: the first one says so
@@ -69,7 +73,7 @@ class Retire:
             for name, policy in policies.items():
                 move.old.host.run(["docker", "update", f"--restart={policy or 'no'}", name])
         if isinstance(running, list) and running:
-            move.old.compose("start", *map(str, running), timeout=_STOP)
+            move.old.host.run(["docker", "start", *map(str, running)], timeout=_STOP)
 
 
 def _archive(move: Move) -> None:

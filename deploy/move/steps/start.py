@@ -8,6 +8,7 @@ from http.client import HTTPConnection, HTTPException
 
 from deploy.containers import Container, wanted
 from deploy.gate import healthy
+from deploy.move import databases
 from deploy.move.step import Move
 from killick.errors import KillickError
 from killick.watch import Watch
@@ -69,8 +70,12 @@ def _steady(move: Move) -> list[Container]:
 
 
 def go_down(move: Move) -> None:
-    if there := {each.service for each in move.new.containers()} & set(move.spec.apps):
-        move.new.compose("rm", "--stop", "--force", *sorted(there), timeout=_WELL)
+    """What came up goes: the apps, and all that did not run there before but the databases. Their volumes stay."""
+    there = {each.service for each in move.new.containers()} & set(move.new.config()["services"])
+    before = move.journal.kept("prepare", "running")
+    ours = there - {*before, *databases.services(move), move.new.sidecar} if isinstance(before, list) else set()
+    if going := ours | (there & set(move.spec.apps)):
+        move.new.compose("rm", "--stop", "--force", *sorted(going), timeout=_WELL)
 
 
 def _cure(move: Move) -> str:
