@@ -6,6 +6,7 @@ the SDK read them, so that what is tested here is what is there. What the SDK wo
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import threading
@@ -21,6 +22,7 @@ TOKEN = "a-token-that-is-nobodys"
 ZONE = "example.com"
 _ROOT = "/client/v4"
 _RECORD = ("type", "name", "content", "ttl", "proxied")
+_FAMILY = {"A": ipaddress.IPv4Address, "AAAA": ipaddress.IPv6Address}
 
 
 class Cloudflare:
@@ -120,6 +122,11 @@ class Cloudflare:
         """The SDK would let a change pass that leaves these out; then it might be half of somebody else's."""
         if lacking := [key for key in _RECORD if key not in body]:
             return failed(400, 9000, f"DNS record lacks {lacking}")
+        if record["type"] in _FAMILY:
+            try:
+                body = {**body, "content": str(_FAMILY[record["type"]](body["content"]))}
+            except ValueError:
+                return failed(400, 9005, f"Content for {record['type']} record is invalid.")
         if not self.lying:
             record.update(body)
         return passed({**record, **body})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.move.dns import same
 from deploy.move.spec import Names
 from killick.errors import AccessDenied, KillickError, NotFound, SettingsError, Unreachable
 
@@ -100,7 +101,7 @@ class Cloudflare:
         body = {key: record.raw[key] for key in _ECHOED if key in record.raw} | {"content": content}
         self._one(f"/zones/{zone}/dns_records/{record.id}", "PATCH", body)
         found = self.record(zone, record.id)
-        if (found.content, found.proxied, found.type) != (content, record.proxied, record.type):
+        if not same(found.content, content) or (found.proxied, found.type) != (record.proxied, record.type):
             raise KillickError(
                 f"{record.name} {record.type} is {found.content} after it was changed to {content}",
                 "somebody else changes it as well: find out who",
