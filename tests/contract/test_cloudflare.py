@@ -18,7 +18,7 @@ from deploy.move.steps.names import STEP
 from killick.errors import AccessDenied, KillickError, NotFound, SettingsError, Unreachable
 from killick.watch import unwatched
 from tests.lab import cloudflare
-from tests.lab.cloudflare import TOKEN, ZONE, failed
+from tests.lab.cloudflare import TOKEN, ZONE, failed, passed
 from tests.lab.moves import move, spec
 
 NAME, OLD, NEW = f"shop.{ZONE}", "192.0.2.1", "192.0.2.2"
@@ -262,10 +262,29 @@ def test_a_wrong_token_is_told_and_not_quoted(
 # The calls
 
 
-def test_pages_are_read_to_the_end(fake: cloudflare.Cloudflare, api: Cloudflare) -> None:
-    for number in range(205):
-        fake.add("A", f"n{number}.{ZONE}", OLD)
-    assert len(api.records(api.zone(ZONE))) == 205
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("most", [50, 20])
+@pytest.mark.parametrize("number", [100, 105])
+def test_pages_are_read_to_the_end(
+    fake: cloudflare.Cloudflare, api: Cloudflare, number: int, most: int, counted: bool
+) -> None:
+    """However short they come."""
+    fake.most, fake.counted = most, counted
+    for each in range(number):
+        fake.add("A", f"n{each}.{ZONE}", OLD)
+    zone = api.zone(ZONE)
+    fake.asked.clear()
+    assert len({record.id for record in api.records(zone)}) == number
+    assert len(fake.asked) == -(-number // most) + (not counted)
+
+
+def test_a_list_without_end_is_given_up(
+    fake: cloudflare.Cloudflare, api: Cloudflare, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("deploy.move.dns.cloudflare._PAGES", 3)
+    fake.failures = [passed([{"name": "another"}], result_info={"total_pages": 10**9})] * 4
+    with pytest.raises(KillickError, match="does not end"):
+        api.zone(ZONE)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
