@@ -139,7 +139,8 @@ def load(path: Path) -> Spec:
 _PORT = r"(?::(?:[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5]))?"
 _HOST = rf"local|ssh://(?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9A-Fa-f:]+\]){_PORT}/?"
 _ADDRESS = rf"(?:\w[\w.-]*|\[[0-9A-Fa-f:]+\]){_PORT}"
-_NAME = r"(?=.{1,253}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
+_TOP = r"(?:[A-Za-z]{2,63}|[Xx][Nn]--[A-Za-z0-9-]{0,58}[A-Za-z0-9])"  # .рф is xn--p1ai
+_NAME = rf"(?=.{{1,253}}$)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{{0,61}}[A-Za-z0-9])?\.)+{_TOP}"
 _WORD = r"[a-z0-9][a-z0-9_-]*"
 _PATH = r"/.*"
 _MEANS_PATH = "a path that begins with /"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,17 @@ import pytest
 
 from deploy.move import dns, purge
 from deploy.move.dns.cloudflare import Cloudflare
-from deploy.move.spec import Names, Spec
+from deploy.move.spec import Names, Proxy, Spec
+from deploy.move.step import Move
 from deploy.move.steps.names import STEP
 from killick.errors import AccessDenied, KillickError, NotFound, SettingsError, Unreachable
 from killick.watch import unwatched
 from tests.lab import cloudflare
-from tests.lab.cloudflare import TOKEN, ZONE, failed
+from tests.lab.cloudflare import TOKEN, ZONE, failed, passed
 from tests.lab.moves import move, spec
 
 NAME, OLD, NEW = f"shop.{ZONE}", "192.0.2.1", "192.0.2.2"
+THIRD, OLD6, NEW6 = "192.0.2.9", "2001:db8::1", "2001:db8::2"
 BODY: object = {"result": {"id": "x"}, "success": False, "errors": [{"code": 1, "message": "no"}], "messages": []}
 
 
@@ -36,9 +39,18 @@ def api(fake: cloudflare.Cloudflare) -> Cloudflare:
     return Cloudflare(TOKEN, fake.url, sleep=lambda _seconds: None)
 
 
+def at_cloudflare(*, old: str = OLD, new: str = NEW, names: tuple[str, ...] = (NAME,), proxied: bool = False) -> Spec:
+    proxy = Proxy("local", "/socket", "/config", "shop", "old", "new", "/map", "true", "true") if proxied else None
+    return spec(old=old, new=new, names=names, proxy=proxy, dns=Names("cloudflare", ZONE, "", "THE_TOKEN"))
+
+
+def in_the_way(work: Move) -> str:
+    return "\n".join(dns.in_the_way(work))
+
+
 @pytest.fixture
 def given() -> Spec:
-    return spec(old=OLD, new=NEW, names=(NAME,), dns=Names("cloudflare", ZONE, "", "THE_TOKEN"))
+    return at_cloudflare()
 
 
 # The judge of the fake
@@ -109,12 +121,82 @@ def test_names_come_to_lead_to_new_and_back(fake: cloudflare.Cloudflare, given: 
     assert TOKEN not in json.dumps(work.journal.events)
 
 
-def test_names_that_lead_to_a_proxy_stay(fake: cloudflare.Cloudflare, given: Spec) -> None:
-    fake.add("A", NAME, "192.0.2.9")
-    work = move(given)
+def test_names_that_lead_to_a_proxy_stay(fake: cloudflare.Cloudflare) -> None:
+    fake.add("A", NAME, THIRD)
+    work = move(at_cloudflare(proxied=True))
     assert STEP.probe(work)
     assert "stay" in STEP.verify(work)
-    assert list(dns.in_the_way(work)) == []
+    assert in_the_way(work) == ""
+
+
+@pytest.mark.parametrize("record", [("A", NEW), ("A", OLD), ("CNAME", f"WWW.{ZONE}.")])
+def test_a_name_that_leads_to_either_server_is_not_in_the_way(
+    fake: cloudflare.Cloudflare, record: tuple[str, str]
+) -> None:
+    fake.add(record[0], NAME, record[1])
+    fake.add("A", f"www.{ZONE}", OLD)
+    work = move(at_cloudflare(names=(NAME, f"www.{ZONE}")))
+    assert in_the_way(work) == ""
+    STEP.act(work, unwatched)
+    assert STEP.probe(work)
+    assert f"www.{ZONE} A {NEW}" in STEP.verify(work)
+
+
+@pytest.mark.parametrize(
+    ("record", "spec", "said"),
+    [
+        (("A", THIRD), at_cloudflare(), f"{NAME} is A {THIRD}, and leads neither to {OLD} nor to {NEW}"),
+        (("AAAA", OLD6), at_cloudflare(), f"{NAME} is AAAA {OLD6}, and leads neither to"),
+        (("A", OLD), at_cloudflare(old="old.example"), "old.address, old.example, is no IP address"),
+        (("A", OLD), at_cloudflare(old="old.example", proxied=True), "old.address, old.example, is no IP address"),
+        (("A", OLD), at_cloudflare(new="new.example"), "new.address, new.example, is no IP address"),
+        (("A", OLD), at_cloudflare(new=f"[{NEW6}]"), f"{NAME} is A {OLD}, and cannot become {NEW6}"),
+        (("AAAA", OLD6), at_cloudflare(old=f"[{OLD6}]"), f"{NAME} is AAAA {OLD6}, and cannot become {NEW}"),
+        (("A", OLD), at_cloudflare(new=f"[{NEW6}]", proxied=True), f"{NAME} is A {OLD}, and cannot become {NEW6}"),
+    ],
+)
+def test_a_name_that_would_not_come_to_the_new_server_is_in_the_way(
+    fake: cloudflare.Cloudflare, record: tuple[str, str], spec: Spec, said: str
+) -> None:
+    """By the plan, and once more by the step: users would stay on a server that is retired next."""
+    fake.add(record[0], NAME, record[1])
+    work = move(spec)
+    assert said in in_the_way(work)
+    assert not STEP.probe(work)
+    with pytest.raises(KillickError, match=re.escape(said)):
+        STEP.act(work, unwatched)
+    assert [call for call in fake.asked if call[0] == "PATCH"] == []
+
+
+def test_a_name_that_was_led_astray_since_the_plan_is_not_taken_for_proven(
+    fake: cloudflare.Cloudflare, given: Spec
+) -> None:
+    id = fake.add("A", NAME, OLD)
+    work = move(given)
+    STEP.act(work, unwatched)
+    fake.records[id]["content"] = THIRD
+    with pytest.raises(KillickError, match=f"{NAME} is A {THIRD}"):
+        STEP.verify(work)
+
+
+def test_an_address_counts_however_it_is_written(fake: cloudflare.Cloudflare) -> None:
+    id = fake.add("AAAA", NAME, OLD6)
+    work = move(at_cloudflare(old="[2001:DB8:0::1]:8080", new="[2001:DB8:0:0::2]"))
+    assert in_the_way(work) == ""
+    STEP.act(work, unwatched)
+    assert fake.records[id]["content"] == NEW6
+    assert STEP.probe(work)
+    assert NEW6 in STEP.verify(work)
+    STEP.undo(work)
+    assert fake.records[id]["content"] == OLD6
+
+
+def test_two_ports_of_one_host_need_no_change(fake: cloudflare.Cloudflare) -> None:
+    fake.add("A", NAME, OLD)
+    work = move(at_cloudflare(old=f"{OLD}:8080", new=f"{OLD}:8081"))
+    assert in_the_way(work) == ""
+    assert STEP.probe(work)
+    assert OLD in STEP.verify(work)
 
 
 def test_what_somebody_else_changed_since_is_not_put_back(fake: cloudflare.Cloudflare, given: Spec) -> None:
@@ -180,10 +262,29 @@ def test_a_wrong_token_is_told_and_not_quoted(
 # The calls
 
 
-def test_pages_are_read_to_the_end(fake: cloudflare.Cloudflare, api: Cloudflare) -> None:
-    for number in range(205):
-        fake.add("A", f"n{number}.{ZONE}", OLD)
-    assert len(api.records(api.zone(ZONE))) == 205
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("most", [50, 20])
+@pytest.mark.parametrize("number", [100, 105])
+def test_pages_are_read_to_the_end(
+    fake: cloudflare.Cloudflare, api: Cloudflare, number: int, most: int, counted: bool
+) -> None:
+    """However short they come."""
+    fake.most, fake.counted = most, counted
+    for each in range(number):
+        fake.add("A", f"n{each}.{ZONE}", OLD)
+    zone = api.zone(ZONE)
+    fake.asked.clear()
+    assert len({record.id for record in api.records(zone)}) == number
+    assert len(fake.asked) == -(-number // most) + (not counted)
+
+
+def test_a_list_without_end_is_given_up(
+    fake: cloudflare.Cloudflare, api: Cloudflare, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr("deploy.move.dns.cloudflare._PAGES", 3)
+    fake.failures = [passed([{"name": "another"}], result_info={"total_pages": 10**9})] * 4
+    with pytest.raises(KillickError, match="does not end"):
+        api.zone(ZONE)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

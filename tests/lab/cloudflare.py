@@ -6,6 +6,7 @@ the SDK read them, so that what is tested here is what is there. What the SDK wo
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import threading
@@ -21,11 +22,13 @@ TOKEN = "a-token-that-is-nobodys"
 ZONE = "example.com"
 _ROOT = "/client/v4"
 _RECORD = ("type", "name", "content", "ttl", "proxied")
+_FAMILY = {"A": ipaddress.IPv4Address, "AAAA": ipaddress.IPv6Address}
 
 
 class Cloudflare:
     """One zone, ZONE, with `records` by id. `failures` are (status, headers, document) given before anything else, in
-    order; `lying` answers changes with success and changes nothing. `asked` holds (method, path, body)."""
+    order; `lying` answers changes with success and changes nothing. A page holds `most` at most, whatever is asked for,
+    and only with `counted` it is told how many there are. `asked` holds (method, path, body)."""
 
     def __init__(self) -> None:
         self.zone: dict[str, Any] = {
@@ -40,6 +43,8 @@ class Cloudflare:
         self.records: dict[str, dict[str, Any]] = {}
         self.failures: list[tuple[int, dict[str, str], object]] = []
         self.lying = False
+        self.most = 50
+        self.counted = True
         self.status = "active"
         self.purged: list[object] = []
         self.asked: list[tuple[str, str, object]] = []
@@ -101,10 +106,10 @@ class Cloudflare:
         if (method, place) == ("GET", "/user/tokens/verify"):
             return passed({"id": "t" * 32, "status": self.status})
         if (method, place) == ("GET", "/zones"):
-            return _listed([self.zone] if query.get("name", self.zone["name"]) == self.zone["name"] else [], query)
+            return self._listed([self.zone] if query.get("name", self.zone["name"]) == self.zone["name"] else [], query)
         own = f"/zones/{self.zone['id']}"
         if (method, place) == ("GET", f"{own}/dns_records"):
-            return _listed(list(self.records.values()), query)
+            return self._listed(list(self.records.values()), query)
         if (method, place) == ("POST", f"{own}/purge_cache"):
             self.purged.append(body)
             return passed({"id": self.zone["id"]})
@@ -116,10 +121,26 @@ class Cloudflare:
             return passed(found) if method == "GET" else self._patched(found, body)
         return failed(404, 7003, f"Could not route to {place}")
 
+    def _listed(self, found: list[dict[str, Any]], query: dict[str, str]) -> tuple[int, dict[str, str], object]:
+        page, size = int(query.get("page", "1")), min(int(query.get("per_page", "100")), self.most)
+        part = found[(page - 1) * size : page * size]
+        if not self.counted:
+            return passed(part)
+        info = {
+            "page": page, "per_page": size, "count": len(part), "total_count": len(found),
+            "total_pages": -(-len(found) // size),
+        }  # fmt: skip
+        return passed(part, result_info=info)
+
     def _patched(self, record: dict[str, Any], body: dict[str, Any]) -> tuple[int, dict[str, str], object]:
         """The SDK would let a change pass that leaves these out; then it might be half of somebody else's."""
         if lacking := [key for key in _RECORD if key not in body]:
             return failed(400, 9000, f"DNS record lacks {lacking}")
+        if record["type"] in _FAMILY:
+            try:
+                body = {**body, "content": str(_FAMILY[record["type"]](body["content"]))}
+            except ValueError:
+                return failed(400, 9005, f"Content for {record['type']} record is invalid.")
         if not self.lying:
             record.update(body)
         return passed({**record, **body})
@@ -132,13 +153,3 @@ def passed(result: object, **more: object) -> tuple[int, dict[str, str], object]
 def failed(status: int, code: int, message: str) -> tuple[int, dict[str, str], object]:
     errors = [{"code": code, "message": message}]
     return status, {}, {"result": None, "success": False, "errors": errors, "messages": []}
-
-
-def _listed(found: list[dict[str, Any]], query: dict[str, str]) -> tuple[int, dict[str, str], object]:
-    page, size = int(query.get("page", "1")), int(query.get("per_page", "100"))
-    part = found[(page - 1) * size : page * size]
-    info = {
-        "page": page, "per_page": size, "count": len(part), "total_count": len(found),
-        "total_pages": -(-len(found) // size),
-    }  # fmt: skip
-    return passed(part, result_info=info)

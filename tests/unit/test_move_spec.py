@@ -85,6 +85,9 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
         ('names = ["shop.example", "www.shop.example"]', "names = []", "names is empty"),
         ('"www.shop.example"]', '"www.shop.example", 3]', "names has to be a list of texts"),
         ('"www.shop.example"]', '"https://shop.example"]', "names: 'https://shop.example' is no name of a site"),
+        ('"www.shop.example"]', '"shop.example.123"]', "names: 'shop.example.123' is no name of a site"),
+        ('"www.shop.example"]', '"www.xn--"]', "names: 'www.xn--' is no name of a site"),
+        ('"www.shop.example"]', f'"www.xn--{"a" * 60}"]', "is no name of a site"),
         ('"www.shop.example"]', '"www.other.example"]', "names: www.other.example is not in the zone shop.example"),
         ('"www.shop.example"]', '"myshop.example"]', "names: myshop.example is not in the zone shop.example"),
         ('address = "10.0.0.12"', 'address = "http://new/"', "new.address = 'http://new/' is not an address"),
@@ -116,6 +119,12 @@ def test_what_is_wrong(tmp_path: Path, was: str, becomes: str, sentence: str) ->
     problems = told(tmp_path, EXAMPLE.replace(was, becomes, 1))
     assert any(sentence in problem for problem in problems), problems
     assert all("S3CRET" not in problem for problem in problems)
+
+
+def test_a_name_beyond_ascii_is_written_as_dns_has_it(tmp_path: Path) -> None:
+    spec = read(tmp_path, EXAMPLE.replace("shop.example", "xn--e1afmkfd.xn--p1ai"))
+    assert spec.names == ("xn--e1afmkfd.xn--p1ai", "www.xn--e1afmkfd.xn--p1ai")
+    assert spec.dns.zone == "xn--e1afmkfd.xn--p1ai"
 
 
 def test_all_at_once(tmp_path: Path) -> None:

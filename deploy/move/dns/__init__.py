@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,3 +50,18 @@ def where(address: str) -> str:
     if address.startswith("["):
         return address[1:].partition("]")[0]
     return address.partition(":")[0] if address.count(":") == 1 else address
+
+
+def is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def same(one: str, other: str) -> bool:
+    """Of two hosts: an IPv6 address may be written in several ways, and a name with or without its last dot."""
+    if is_ip(one) and is_ip(other):
+        return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+    return one.lower().rstrip(".") == other.lower().rstrip(".")

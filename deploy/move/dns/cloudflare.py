@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deploy.move.dns import same
 from deploy.move.spec import Names
 from killick.errors import AccessDenied, KillickError, NotFound, SettingsError, Unreachable
 
@@ -21,8 +22,8 @@ BASE = "https://api.cloudflare.com/client/v4"
 _SECONDS = 20.0
 _TRIES = 5
 _LONGEST = 30.0  # seconds that we wait between two tries, whatever Retry-After says
-_PER_PAGE = 100
-_PAGES = 100
+_PER_PAGE = 50  # zones come in no larger pages
+_PAGES = 200
 _ECHOED = ("type", "name", "content", "ttl", "proxied")
 _AGAIN = (429, 500, 502, 503, 504)
 _MOST = 30  # hosts of one purge
@@ -100,7 +101,7 @@ class Cloudflare:
         body = {key: record.raw[key] for key in _ECHOED if key in record.raw} | {"content": content}
         self._one(f"/zones/{zone}/dns_records/{record.id}", "PATCH", body)
         found = self.record(zone, record.id)
-        if (found.content, found.proxied, found.type) != (content, record.proxied, record.type):
+        if not same(found.content, content) or (found.proxied, found.type) != (record.proxied, record.type):
             raise KillickError(
                 f"{record.name} {record.type} is {found.content} after it was changed to {content}",
                 "somebody else changes it as well: find out who",
@@ -122,20 +123,27 @@ class Cloudflare:
         return result
 
     def _all(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
-        """Pages until one is not full."""
+        """As many pages as the answer says, since they may be shorter than was asked for; where it does not say, until
+        one is empty, as the official SDK does."""
         for page in range(1, _PAGES + 1):
-            result = self._call("GET", path, query={**query, "page": str(page), "per_page": str(_PER_PAGE)})
+            document = self._answer("GET", path, query={**query, "page": str(page), "per_page": str(_PER_PAGE)})
+            result = document.get("result")
             if not isinstance(result, list):
                 raise KillickError(f"Cloudflare answered GET {path} without a list", "try again")
             yield from result
-            if len(result) < _PER_PAGE:
+            last = (document.get("result_info") or {}).get("total_pages")
+            if (page >= last) if isinstance(last, int) else not result:
                 return
         raise KillickError(f"Cloudflare's list {path} does not end", "a move of that zone has to be done by hand")
 
-    def _call(
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer's result."""
+        return self._answer(method, path, body=body).get("result")
+
+    def _answer(
         self, method: str, path: str, query: dict[str, str] | None = None, body: dict[str, Any] | None = None
-    ) -> Any:
-        """The result. Asking again is safe for all of these calls."""
+    ) -> dict[str, Any]:
+        """The whole of it. Asking again is safe for all of these calls."""
         import httpx
 
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -153,10 +161,10 @@ class Cloudflare:
                 if answer.status_code in _AGAIN and left:
                     self.sleep(_pause(answer.headers.get("Retry-After", ""), _TRIES - 1 - left))
                     continue
-                return self._result(method, path, answer.status_code, answer.content)
+                return self._document(method, path, answer.status_code, answer.content)
         raise AssertionError
 
-    def _result(self, method: str, path: str, status: int, content: bytes) -> Any:
+    def _document(self, method: str, path: str, status: int, content: bytes) -> dict[str, Any]:
         import json
 
         try:
@@ -166,7 +174,7 @@ class Cloudflare:
         if not isinstance(document, dict):
             document = {}
         if status == 200 and document.get("success") is True:
-            return document.get("result")
+            return document
         errors = document.get("errors") or []
         said = "; ".join(f"{e.get('code', '')} {e.get('message', '')}".strip() for e in errors if isinstance(e, dict))
         said = said.replace(self.token, "***") or "it says nothing"
