@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from killick.contents import Contents
 from killick.engines import Source
 from killick.errors import RestoreError, Unverifiable
 from killick.manifest import Manifest
+from killick.stores import Store
 from killick.throwaway import Copy, Ended, confine
 from verify.choose import choose, unfinished
 from verify.cli import exit_code
@@ -25,6 +27,7 @@ from verify.found import Found
 from verify.options import Options, variable
 from verify.outcome import _LACKING, _NOT_ITS_FAULT, outcome
 from verify.report import Report
+from verify.verify import record
 from verify.works import works
 
 
@@ -159,6 +162,31 @@ def test_a_report_for_programs_has_these_names_and_no_others() -> None:
         "mismatches": [{"table": "t", "what": "rows", "expected": "2", "got": "1"}],
     }
     assert report("passed", 4).to_json()["error"] is None
+
+
+class Full(Store):
+    """A store that cannot take what is put."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def put(self, *_given: object, **_named: object) -> NoReturn:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [errors.StoreDenied("no"), errors.NoSpace("no"), OSError(28, "no space")], ids=lambda e: type(e).__name__
+)
+def test_a_result_stands_where_it_cannot_be_recorded(error: Exception) -> None:
+    passed = report("passed", 4)
+    told = record(Full(error), passed)
+    assert replace(told, warnings=()) == passed
+    assert told.warnings == (f"this result is not recorded beside the backup: {error}",)
+
+
+def test_a_signal_ends_the_recording_too() -> None:
+    with pytest.raises(errors.Stopped):
+        record(Full(errors.Stopped()), report("passed", 4))
 
 
 def test_a_report_for_people() -> None:
