@@ -28,7 +28,7 @@ from verify.options import Options, variable
 from verify.outcome import _LACKING, _NOT_ITS_FAULT, outcome
 from verify.report import Report
 from verify.verify import record
-from verify.works import works
+from verify.works import left_out, works
 
 
 def _reasons() -> list[str]:
@@ -271,6 +271,25 @@ def worked(found: Found, status: int, engine: Facing) -> None:
     record = Manifest("20260101T000000Z-db", "p", "db", "postgres", "", "", "", "16.1", "", "", "x", None)
     options = Options(Path("/"), commands={"db": ("check",)})
     works(copy, engine, record, options, found, Deadline(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("level", "commands", "folder", "said"),
+    [
+        (6, {}, False, ["level 6 was asked for, and there is no VERIFY_COMMAND: nothing above 5 was tried"]),
+        (5, {}, False, []),
+        (6, {"db": ("check",)}, False, []),
+        (6, {"stats": ("check",)}, False, []),
+        (6, {}, True, []),
+        (6, {"db": ("check",)}, True, ["VERIFY_COMMAND is not run: a copy of a folder has no server"]),
+    ],
+)
+def test_a_command_that_is_not_run_is_told(
+    level: int, commands: dict[str, tuple[str, ...]], folder: bool, said: list[str]
+) -> None:
+    run = None if folder else lambda _app, _seconds: Ended(0, "here", "", "")
+    copy = Copy(Source("x", ""), "process", "", "", "", "", run=run)
+    assert left_out(copy, "db", Options(Path("/"), level, commands=commands)) == said
 
 
 def test_the_variable_of_a_source() -> None:
