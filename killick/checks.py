@@ -7,7 +7,6 @@ In the first lines of a file, which are comments, stand its bounds and what is t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -62,9 +61,11 @@ class Check:
         if not bounds:
             mark = _COMMENTS[self.suffix]
             raise SourceError("it gives a number, and has no bounds", f"begin it with {mark} min: or {mark} max:")
-        if math.isnan(answer):
+        # a bound is decimal, and a float of the same digits is not: 0.1 is above 0.1 then
+        number = Decimal(answer) if isinstance(answer, int) else Decimal(str(answer))
+        if number.is_nan():
             return False
-        return (self.least is None or answer >= self.least) and (self.most is None or answer <= self.most)
+        return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
 
 def read(folder: Path, source: str) -> tuple[Check, ...]:

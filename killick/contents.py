@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from killick.shapes import built
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -75,19 +77,9 @@ class Contents:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Contents:
-        """Raises KeyError, TypeError or ValueError when `data` has another shape: manifest.py says Corrupt."""
-        return cls(
-            tables={
-                n: Table(**{**t, **{name: tuple(t.get(name, ())) for name in ("columns", "ancestors")}})
-                for n, t in data.get("tables", {}).items()
-            },
-            sequences={n: Sequence(**s) for n, s in data.get("sequences", {}).items()},
-            groups={kind: dict(entries) for kind, entries in data.get("groups", {}).items()},
-            loose={kind: dict(entries) for kind, entries in data.get("loose", {}).items()},
-            roles=tuple(data.get("roles", ())),
-            notes=tuple(data.get("notes", ())),
-            snapshot=str(data.get("snapshot", "")),
-        )
+        """Raises TypeError or ValueError when `data` has another shape: manifest.py says Corrupt."""
+        contents: Contents = built(cls, data)
+        return contents
 
 
 def _lean(fields: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:

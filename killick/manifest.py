@@ -9,6 +9,7 @@ from typing import Any
 
 from killick.contents import Contents
 from killick.errors import Corrupt, Refused
+from killick.shapes import built
 
 FORMAT = "killick/1"
 RECIPE = {"rows": 1, "schema": 1}
@@ -99,7 +100,7 @@ def loads(text: str | bytes, where: str) -> Manifest:
     try:
         data = json.loads(text)
         written = str(data["format"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Corrupt(f"{where} is not a manifest", "restore the backup before it: killick list") from None
     if written != FORMAT:
         raise Refused(
@@ -107,16 +108,12 @@ def loads(text: str | bytes, where: str) -> Manifest:
             "use a newer image of killick",
         )
     try:
-        fields = {name: data[name] for name in Manifest.__dataclass_fields__ if name in data}
-        fields["contents"] = Contents.from_json(data["contents"]) if "contents" in data else None
-        fields["archive"] = Archive(**data["archive"]) if "archive" in data else None
-        for name in ("roles", "recipients", "warnings"):
-            fields[name] = tuple(data.get(name, ()))
-        return Manifest(**fields)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        manifest: Manifest = built(Manifest, {"contents": None, **data})
+    except (TypeError, ValueError) as error:
         raise Corrupt(
             f"{where} is a manifest with a part missing or misshapen: {error}", "restore the backup before it"
         ) from None
+    return manifest
 
 
 def comparable(manifest: Manifest) -> bool:

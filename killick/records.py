@@ -18,11 +18,14 @@ from killick.stores import Store, get_bytes, put_bytes, put_json
 
 
 def manifest(store: Store, backup: Backup) -> Manifest:
-    """Raises Corrupt when it is none or another backup's, Refused for a later format, NotFound when it is gone."""
+    """Raises Corrupt when it is none, another backup's or names another's archive; Refused for a later format, NotFound
+    when it is gone."""
     key = layout.manifest(backup.project, backup.id)
     found = manifests.loads(get_bytes(store, key), key)
     if (found.id, found.project) != (backup.id, backup.project):
         raise Corrupt(f"{key} is the manifest of {found.project}/{found.id}", "restore the backup before it")
+    if found.archive and not _its_own(found.archive.key, backup):
+        raise Corrupt(f"{key} names an archive that is not this backup's", "restore the backup before it")
     return found
 
 
@@ -114,7 +117,12 @@ def _archive(text: bytes, backup: Backup) -> str:
     """The archive of its own that the manifest names, or "": one that only looks like it may be a stranger's copy."""
     with suppress(KillickError):
         archive = manifests.loads(text, backup.id).archive
-        named = layout.parse(backup.project, archive.key) if archive else None
-        if archive and named and (named.id, named.part) == (backup.id, "archive"):
+        if archive and _its_own(archive.key, backup):
             return archive.key
     return ""
+
+
+def _its_own(key: str, backup: Backup) -> bool:
+    """Whether it is the key of an archive of this very backup."""
+    named = layout.parse(backup.project, key)
+    return named is not None and (named.id, named.part) == (backup.id, "archive")

@@ -15,8 +15,6 @@ from killick.stores import Store
 
 LOST = 0.3
 """Of a table's rows, above which it is told."""
-LEAST = 100
-"""Rows that have to be gone: tables that hold a handful halve every day."""
 _TOLD = 20  # tables that are told one by one
 
 
@@ -60,7 +58,7 @@ def _shrunk(earlier: Contents, now: Contents, id: str) -> Iterator[str]:
     for name, had in sorted(_families(earlier).items()):
         there = name in rows or _bare(name) in declared
         has = rows.get(name, 0)
-        if there and had - has >= LEAST and had - has > LOST * had:
+        if there and had - has > LOST * had:
             yield f"{name} has {has:,} rows, {(had - has) / had:.0%} less than the {had:,} of {id}"
 
 

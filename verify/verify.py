@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from killick import records
 from killick.catalog import Backup
-from killick.errors import StoreError
+from killick.errors import KillickError
 from killick.programs import numbers
 from killick.stores import Store
 from killick.watch import Phases
@@ -55,13 +55,13 @@ def without_manifest(backup: Backup, level: int) -> Report:
 
 
 def record(store: Store, report: Report, sign_with: str = "") -> Report:
-    """Writes the evidence beside the backup. Where that is denied the report says so: its result stands."""
+    """Writes the evidence beside the backup. Whatever keeps it from that, the report says so: its result stands."""
     try:
         written = records.record(
             store, report.project, report.id, report.when, "verify", report.result, report.level, report.to_record(),
             sign_with,
         )  # fmt: skip
-    except StoreError as error:
+    except (KillickError, OSError) as error:  # OSError: of the file that it is put from
         return report.noting(f"this result is not recorded beside the backup: {error}")
     return replace(report, record=written)
 

@@ -8,17 +8,23 @@ from killick.manifest import Manifest
 from killick.throwaway import Copy, Ended
 from verify.deadline import Deadline
 from verify.found import Found
-from verify.options import Options, variable
+from verify.options import HIGHEST, Options, variable
 
 _NOT_RUN = (125, 126, 127)  # as shells and our own launcher say that a program could not be started
 _KILLED = (-9, 128 + 9)
 
 
 def left_out(copy: Copy, source: str, options: Options) -> list[str]:
-    """A sentence where a command is set that cannot be run."""
-    if copy.run is not None or source not in options.commands:
-        return []
-    return [f"{variable(source)} is not run: a copy of a folder has no server"]
+    """A sentence where a command is set that cannot be run, or where level 6 was asked for and none is set.
+
+    Where another source has one, 6 is the default for all and means 5 for those without: nobody asked for it then.
+    """
+    name, server = variable(source), copy.run is not None
+    if not server and source in options.commands:
+        return [f"{name} is not run: a copy of a folder has no server"]
+    if server and options.level == HIGHEST and not options.commands:
+        return [f"level {HIGHEST} was asked for, and there is no {name}: nothing above 5 was tried"]
+    return []
 
 
 def works(copy: Copy, engine: Engine, manifest: Manifest, options: Options, found: Found, deadline: Deadline) -> None:

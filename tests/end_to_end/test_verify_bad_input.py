@@ -5,6 +5,7 @@ Elsewhere: a socket that may not be used, images (test_containers.py), versions,
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -87,6 +88,20 @@ def test_evidence_that_cannot_be_written(project: Project, backups: Backups) -> 
     place.write_text("in the way")
     ran = project.run("verify", "--in", "container", expect=6, DOCKER_HOST="unix:///nowhere")
     assert "not recorded beside the backup" in ran.out
+
+
+def test_a_store_that_is_full(project: Project, tmp_path: Path) -> None:
+    """It takes no evidence; the backup passed all the same, and whoever observes is told."""
+    with small_disk(tmp_path / "small", 4) as disk:
+        project.environment["STORE"] = f"file://{disk}"
+        project.back_up()
+        with suppress(OSError), (disk / "taken").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        ran = project.run("verify", "--level", "1", "--json", LOG_FORMAT="json")
+        assert (ran.json["result"], ran.json["level"]) == ("passed", 1)
+        assert [event["result"] for event in ran.events("verify-finished")] == ["passed"]
+        assert "not recorded beside the backup: no space left" in project.run("verify", "--level", "1").out
 
 
 @pytest.mark.parametrize(

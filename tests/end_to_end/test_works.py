@@ -109,6 +109,7 @@ def test_where_no_level_6_is(verifier: Verifier) -> None:
     found = verifier.verify(VERIFY_LEVEL="6")
     assert (found["result"], found["level"], found["wanted"]) == ("passed", 5, 5)
     assert "command" not in found
+    assert "level 6 was asked for, and there is no VERIFY_COMMAND: nothing above 5 was tried" in found["warnings"]
     document = verifier.project.run("verify", "--json", "--level", "4", VERIFY_COMMAND="false").json
     assert (document["result"], document["level"]) == ("passed", 4)
 

@@ -79,6 +79,14 @@ def manifest_edited(of: Stored, _other: Stored) -> None:
     of.edit(lambda m: m["contents"]["tables"]["public.orders"].update(rows=4999))
 
 
+def manifest_misshapen(of: Stored, _other: Stored) -> None:
+    of.edit(lambda m: m["archive"].update(codec=None))
+
+
+def manifest_that_names_no_archive_of_its_own(of: Stored, _other: Stored) -> None:
+    of.edit(lambda m: m["archive"].update(key="shop"))
+
+
 def manifest_cut(of: Stored, _other: Stored) -> None:
     os.truncate(of.manifest, 300)
 
@@ -89,7 +97,8 @@ def manifest_of_another(of: Stored, other: Stored) -> None:
 
 DAMAGES = [
     truncated, one_byte_flipped, swapped_with_another, swapped_with_its_manifest_fitted, archive_gone, empty,
-    garbage_with_right_sums, manifest_edited, manifest_cut, manifest_of_another,
+    garbage_with_right_sums, manifest_edited, manifest_misshapen,
+    manifest_that_names_no_archive_of_its_own, manifest_cut, manifest_of_another,
 ]  # fmt: skip
 
 

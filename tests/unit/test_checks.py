@@ -96,6 +96,11 @@ def test_what_doctor_says(tmp_path: Path) -> None:
         (None, "5", float("-inf"), True),
         (None, "5", float("nan"), False),
         ("0.1", None, 0.1, True),
+        (None, "0.1", 0.1, True),
+        ("0.3", "0.3", 0.3, True),
+        ("0.3", None, 0.29999999999999993, False),
+        (None, "5", float("inf"), False),
+        pytest.param(None, "5", 10**400, False, id="an integer that no float holds"),
     ],
 )
 def test_whether_it_holds(least: str | None, most: str | None, answer: Answer, holds: bool) -> None:

@@ -30,12 +30,12 @@ def test_which_one_is_before() -> None:
 
 
 def test_rows_that_were_lost() -> None:
-    earlier = of(a=1000, b=1000, c=99, d=150, e=100, f=0, g=10)
-    now = of(a=700, b=699, c=0, d=50, e=0, f=5, g=1000)
+    earlier = of(a=1000, b=1000, c=99, d=3, e=1, f=0, g=10)
+    now = of(a=700, b=699, c=0, d=2, e=1, f=0, g=1000)
     assert shrunk(earlier, now, "i") == [
         "public.b has 699 rows, 30% less than the 1,000 of i",
-        "public.d has 50 rows, 67% less than the 150 of i",
-        "public.e has 0 rows, 100% less than the 100 of i",
+        "public.c has 0 rows, 100% less than the 99 of i",
+        "public.d has 2 rows, 33% less than the 3 of i",
     ]
     assert shrunk(of(gone=1000), of(), "i") == [], "that it vanished is told otherwise"
     many = shrunk(of(**{f"t{n:02}": 500 for n in range(25)}), of(**{f"t{n:02}": 1 for n in range(25)}), "i")

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from killick.contents import Contents
 from killick.engines import Source
 from killick.errors import RestoreError, Unverifiable
 from killick.manifest import Manifest
+from killick.stores import Store
 from killick.throwaway import Copy, Ended, confine
 from verify.choose import choose, unfinished
 from verify.cli import exit_code
@@ -25,7 +27,8 @@ from verify.found import Found
 from verify.options import Options, variable
 from verify.outcome import _LACKING, _NOT_ITS_FAULT, outcome
 from verify.report import Report
-from verify.works import works
+from verify.verify import record
+from verify.works import left_out, works
 
 
 def _reasons() -> list[str]:
@@ -161,6 +164,31 @@ def test_a_report_for_programs_has_these_names_and_no_others() -> None:
     assert report("passed", 4).to_json()["error"] is None
 
 
+class Full(Store):
+    """A store that cannot take what is put."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def put(self, *_given: object, **_named: object) -> NoReturn:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error", [errors.StoreDenied("no"), errors.NoSpace("no"), OSError(28, "no space")], ids=lambda e: type(e).__name__
+)
+def test_a_result_stands_where_it_cannot_be_recorded(error: Exception) -> None:
+    passed = report("passed", 4)
+    told = record(Full(error), passed)
+    assert replace(told, warnings=()) == passed
+    assert told.warnings == (f"this result is not recorded beside the backup: {error}",)
+
+
+def test_a_signal_ends_the_recording_too() -> None:
+    with pytest.raises(errors.Stopped):
+        record(Full(errors.Stopped()), report("passed", 4))
+
+
 def test_a_report_for_people() -> None:
     passed = report("passed", 4, seconds={"download": 1.0, "start": 2.0, "restore": 3.0, "compare": 4.0}).text()
     assert "can be restored" in passed
@@ -243,6 +271,25 @@ def worked(found: Found, status: int, engine: Facing) -> None:
     record = Manifest("20260101T000000Z-db", "p", "db", "postgres", "", "", "", "16.1", "", "", "x", None)
     options = Options(Path("/"), commands={"db": ("check",)})
     works(copy, engine, record, options, found, Deadline(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("level", "commands", "folder", "said"),
+    [
+        (6, {}, False, ["level 6 was asked for, and there is no VERIFY_COMMAND: nothing above 5 was tried"]),
+        (5, {}, False, []),
+        (6, {"db": ("check",)}, False, []),
+        (6, {"stats": ("check",)}, False, []),
+        (6, {}, True, []),
+        (6, {"db": ("check",)}, True, ["VERIFY_COMMAND is not run: a copy of a folder has no server"]),
+    ],
+)
+def test_a_command_that_is_not_run_is_told(
+    level: int, commands: dict[str, tuple[str, ...]], folder: bool, said: list[str]
+) -> None:
+    run = None if folder else lambda _app, _seconds: Ended(0, "here", "", "")
+    copy = Copy(Source("x", ""), "process", "", "", "", "", run=run)
+    assert left_out(copy, "db", Options(Path("/"), level, commands=commands)) == said
 
 
 def test_the_variable_of_a_source() -> None:

@@ -16,6 +16,8 @@ _CURE = "mend it; a check is one SELECT that gives one row of one column"
 _OF_THE_TEXT = ("0A", "25", "42")
 """Classes of SQLSTATE whose messages speak of the statement; those of others may quote a row."""
 _CANCELED = "57014"
+_LONGEST = 2**31 - 1
+"""Milliseconds that Postgres takes for a timeout: 24 days."""
 
 
 def ask(address: Address, question: str, snapshot: str, seconds: float) -> Answer:
@@ -28,7 +30,7 @@ def ask(address: Address, question: str, snapshot: str, seconds: float) -> Answe
             server.connection.set_client_encoding("UTF8")
         server.execute(
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;"
-            f" SET statement_timeout = {max(1, int(seconds * 1000))};"
+            f" SET statement_timeout = {min(max(1, int(seconds * 1000)), _LONGEST)};"
             f" SET killick.snapshot = {names.literal(snapshot)}"
         )
         server.execute("BEGIN")

@@ -86,6 +86,10 @@ def test_one_that_is_too_slow(server: Postgres) -> None:
         ask(server, "SELECT pg_sleep(300) IS NULL", 0.2)
 
 
+def test_one_that_may_take_longer_than_postgres_can_wait(server: Postgres) -> None:
+    assert ask(server, "SELECT current_setting('statement_timeout') = '2147483647ms'", 30 * 86400) is True
+
+
 def test_of_a_table_without_an_end_two_rows_are_read(server: Postgres) -> None:
     with pytest.raises(SourceError, match="more than one row"):
         ask(server, "WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g) SELECT true FROM g")
