@@ -187,7 +187,7 @@ def test_clocks_that_are_apart(world: World) -> None:
 
 
 def test_a_disk_that_is_too_small(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with small_disk(tmp_path / "small", 2) as disk:
+    with small_disk(tmp_path / "a small disk", 2) as disk:
         monkeypatch.setenv("HOME", str(disk))
         world.change("old", facts={**FACTS, "bytes": 3 << 20})
         (sentence,) = told(world)
