@@ -55,12 +55,12 @@ class Traffic:
         return not self.parts
 
     def read_only(self, on: bool) -> None:
-        """All of them; when it returns, it shows in the answers. Raises KillickError."""
-        failed: list[KillickError] = []
+        """All of them; when it returns, it shows in the answers. Raises KillickError, TimeoutError."""
+        failed: list[Exception] = []
         for part in self.parts:
             try:
                 part.read_only(on)
-            except KillickError as error:  # what can be opened again is opened, whatever holds another part up
+            except Exception as error:  # what can be opened again is opened, whatever holds another part up
                 if on:
                     raise
                 failed.append(error)
