@@ -204,9 +204,9 @@ def _in_the_way(move: Move) -> Iterator[str]:
 
 def _free(site: Site) -> int:
     root = site.host.run(["docker", "info", "--format={{.DockerRootDir}}"]).strip()
-    script = 'df -Pk -- "$HOME"; if [ -d "$1" ]; then df -Pk -- "$1"; fi'
-    lines = site.host.shell(script, root).splitlines()
-    return min(int(line.split()[-3]) for line in lines if not line.startswith("Filesystem")) << 10
+    script = 'free() { df -k --output=avail -- "$1"; }; free "$HOME"; if [ -d "$1" ]; then free "$1"; fi'
+    told = site.host.shell(script, root).split()
+    return min(int(word) for word in told if word.isdigit()) << 10
 
 
 def _peek(move: Move, site: Site, held: Held) -> dict[str, Any] | None:

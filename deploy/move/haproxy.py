@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploy.move.ask import until
-from deploy.move.files import SBIN, replace, writable
+from deploy.move.files import SBIN, as_bytes, content, replace, writable
 from deploy.move.hosts import Host
 from deploy.move.spec import Proxy
 from killick.errors import CommandFailed, KillickError, NotFound
@@ -131,7 +131,7 @@ class Edge:
         """Raises KillickError."""
         self._in_the_map()
         value, key, path = ("1" if on else "0"), self.proxy.backend, self.proxy.map
-        text = self.host.read(path).decode()
+        text = content(self.host, path)
         after = _with(text, key, value)
         if after != text:
             replace(self.host, path, after)
@@ -212,14 +212,14 @@ class Edge:
         )
 
     def _in_the_file(self) -> str:
-        for line in self.host.read(self.proxy.map).decode().splitlines():
+        for line in content(self.host, self.proxy.map).splitlines():
             words = line.split(None, 1)
             if len(words) == 2 and words[0] == self.proxy.backend:
                 return words[1].strip()
         raise NotFound(f"{self.name}: {self.proxy.map} has no line for {self.proxy.backend}", "write it, and reload")
 
     def _configuration(self) -> str:
-        return self.host.read(self.proxy.config).decode()
+        return content(self.host, self.proxy.config)
 
     def _written(self) -> str:
         off = disabled(self._configuration(), self.proxy.backend)
@@ -227,7 +227,7 @@ class Edge:
 
     def _try(self, text: str) -> None:
         """It may hold passwords: nobody else reads the copy, and it goes."""
-        self._check(f"{self.proxy.config}.killick", _LAY, text.encode())
+        self._check(f"{self.proxy.config}.killick", _LAY, as_bytes(text))
 
     def _check(self, path: str, before: str = "", stdin: bytes = b"") -> None:
         try:

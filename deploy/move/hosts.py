@@ -38,6 +38,8 @@ _CONNECT = 10  # seconds until a host that says nothing is given up
 _OPENING = 30.0  # the same with keys and rights asked for
 _PAUSE = 0.02
 _ENDING = 1.0  # seconds that a lost session gets to say why
+# Words of programs are read here and in what calls this. LANGUAGE holds in C.UTF-8 as well, where glibc is older.
+_LOCALE = {"LC_ALL": "C.UTF-8", "LANGUAGE": ""}
 _ABSENT = 44  # our scripts' own word for a file that is not there
 _SSH_FAILED = 255
 
@@ -100,7 +102,8 @@ class Host(Protocol):
         """
 
     def command(self, argv: Sequence[str]) -> Command:
-        """For a pipe from or to it (killick.process). Raises Unreachable. There an end with 255 is ssh's own."""
+        """For a pipe from or to it (killick.process); it speaks English, whatever the host's own language is. Raises
+        Unreachable. There an end with 255 is ssh's own."""
 
 
 class _Host:
@@ -153,7 +156,7 @@ class Local(_Host):
     name = "local"
 
     def command(self, argv: Sequence[str]) -> Command:
-        return Command(tuple(argv), env={"LC_ALL": "C.UTF-8"}, inherit=True)
+        return Command(tuple(argv), env=_LOCALE, inherit=True)
 
 
 class Ssh(_Host):
@@ -171,7 +174,8 @@ class Ssh(_Host):
 
     def command(self, argv: Sequence[str]) -> Command:
         self._open()
-        return self._ssh("-S", self._socket, *_SHARED, words=(shlex.join(argv),))
+        locale = (f"{name}={value}" for name, value in _LOCALE.items())
+        return self._ssh("-S", self._socket, *_SHARED, words=(shlex.join(["env", *locale, *argv]),))
 
     def close(self) -> None:
         """Ends the session, and what runs over it. The next command opens another."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploy.move import spec
-from deploy.move.files import SBIN, replace, writable
+from deploy.move.files import SBIN, content, replace, writable
 from deploy.move.hosts import Host
 from killick.errors import CommandFailed, KillickError, NotFound, Refused
 
@@ -99,7 +99,7 @@ class Forwarder:
         return found[1], found[2], found[3] or ""
 
     def _text(self, path: str) -> str:
-        return self.host.read(path).decode()
+        return content(self.host, path)
 
     def _put(self, path: str, text: str) -> None:
         before = self._text(path)

@@ -46,8 +46,12 @@ class Site:
 
     @property
     def words(self) -> tuple[str, ...]:
-        files = (word for file in self.server.files for word in ("-f", file))
-        return ("docker", "compose", "-p", self.server.project, *files)
+        return ("docker", "compose", "-p", self.server.project, *self.files)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """As words of compose."""
+        return tuple(word for file in self.server.files for word in ("-f", file))
 
     def command(self, *argv: str) -> Command:
         """`docker compose ARGV` in the project's folder, for a pipe."""
@@ -120,7 +124,7 @@ def _site(site: Site) -> Iterator[str]:
         return
     try:
         services = site.config()["services"]
-        own = json.loads(site.host.shell(_IN, at, *_unpinned(site), "config", "--format=json"))["name"]
+        own = json.loads(site.host.shell(_IN, at, "docker", "compose", *site.files, "config", "--format=json"))["name"]
     except KillickError as error:
         yield f"{name}: {error}"
         return
@@ -131,10 +135,6 @@ def _site(site: Site) -> Iterator[str]:
         )
     if site.sidecar not in services:
         yield f"{name}: the project has no service {site.sidecar} (add killick's sidecar, or correct `sidecar`)"
-
-
-def _unpinned(site: Site) -> tuple[str, ...]:
-    return tuple(word for word in site.words if word not in ("-p", site.server.project))
 
 
 def _both(move: Move) -> Iterator[str]:

@@ -183,7 +183,7 @@ def _server(table: Table) -> Server:
 
 def _sources(table: Table) -> tuple[tuple[str, str], ...]:
     found = tuple((name, table.text(name, "")) for name in table.values)
-    if table.values and not any(service for _, service in found):
+    if table.there and not any(service for _, service in found):
         table.wrong.append('sources has no database: write db = "SERVICE", its service in compose')
     return found
 

@@ -16,10 +16,14 @@ _LONGEST = 86_400  # seconds that writes may be refused
 
 @dataclass
 class Table:
-    """A table of the file that is read key by key; what was asked for is what may be there."""
+    """A table of the file that is read key by key; what was asked for is what may be there.
+
+    `there` is off for one that is left out, or is no table: that is told once, and not for each of its keys.
+    """
 
     name: str
     values: Mapping[str, Any]
+    there: bool = True
     wrong: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     below: list[Table] = field(default_factory=list)
@@ -68,7 +72,8 @@ class Table:
 
     def table(self, key: str, *, needed: bool) -> Table:
         """Empty where it is left out; whoever may leave it out looks for it in `values` first."""
-        found = Table(self._of(key), self._value(key, dict, "a table", None if needed else {}, {}))
+        values = self._value(key, dict, "a table", None if needed else {}, {})
+        found = Table(self._of(key), values, isinstance(self.values.get(key), dict))
         if key in self.values or needed:
             self.below.append(found)
         return found
@@ -76,7 +81,7 @@ class Table:
     def _value(self, key: str, kind: type | tuple[type, ...], means: str, default: Any, instead: Any) -> Any:
         self.asked.append(key)
         if key not in self.values:
-            if default is None and not (self.name and not self.values):  # a table that lacks as a whole is told once
+            if default is None and self.there:
                 self.wrong.append(f"{self._of(key)} is missing: {means}")
             return instead if default is None else default
         value = self.values[key]

@@ -55,12 +55,12 @@ class Traffic:
         return not self.parts
 
     def read_only(self, on: bool) -> None:
-        """All of them; when it returns, it shows in the answers. Raises KillickError."""
-        failed: list[KillickError] = []
+        """All of them; when it returns, it shows in the answers. Raises KillickError, TimeoutError."""
+        failed: list[Exception] = []
         for part in self.parts:
             try:
                 part.read_only(on)
-            except KillickError as error:  # what can be opened again is opened, whatever holds another part up
+            except Exception as error:  # what can be opened again is opened, whatever holds another part up
                 if on:
                     raise
                 failed.append(error)
@@ -206,4 +206,9 @@ def in_the_way(move: Move) -> Iterator[str]:
             yield from part.in_the_way()
         except (KillickError, TimeoutError) as error:
             yield f"{part.name}: {error}"
+    if not ask.ways(move.spec):
+        yield (
+            f"{' or '.join(move.spec.names)} is not reached at port 80 from here, and so nothing can be proven "
+            "(let HAProxy listen there too, and this machine find each name; or add [forwarder])"
+        )
     yield from (f"{sentence} (mend it first: a move has to compare)" for sentence in traffic.unreadable())

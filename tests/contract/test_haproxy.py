@@ -179,6 +179,22 @@ def test_a_map_that_nothing_reads_is_told(haproxy: Haproxy, edge: Edge) -> None:
     assert any("never reads" in sentence for sentence in edge.in_the_way())
 
 
+def test_a_comment_that_is_no_utf_8_stays_as_it_is(haproxy: Haproxy, edge: Edge) -> None:
+    comment = "# für alle\n".encode("latin-1")
+    before = {path: comment + path.read_bytes() for path in (haproxy.configuration, haproxy.map)}
+    for path, data in before.items():
+        path.write_bytes(data)
+    edge._reload()
+    assert list(edge.in_the_way()) == []
+    edge.read_only(on=True)
+    edge.switch("new")
+    assert edge.is_read_only()
+    assert all(path.read_bytes().startswith(comment) for path in before)
+    edge.switch("old")
+    edge.read_only(on=False)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_the_configuration_keeps_its_mode(haproxy: Haproxy, edge: Edge) -> None:
     haproxy.configuration.chmod(0o640)
     edge.switch("new")

@@ -66,6 +66,16 @@ def test_what_failed_is_told_with_its_last_words(host: Host) -> None:
     assert error.value.status == 127
 
 
+def test_what_runs_there_speaks_english(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words are read; the host's own language is German."""
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    monkeypatch.setenv("LANGUAGE", "de")
+    assert host.shell('echo "$LANG $LC_ALL $LANGUAGE."') == "de_DE.UTF-8 C.UTF-8 .\n"
+    assert host.run(["df", "-Pk", "/"]).startswith("Filesystem")
+    with pytest.raises(CommandFailed, match="No such file or directory"):
+        host.run(["cat", "/nowhere"])
+
+
 def test_a_script_stops_at_its_first_failure_and_at_an_unset_variable(host: Host) -> None:
     for script in ("false; echo on", 'echo "$nowhere"; echo on'):
         with pytest.raises(CommandFailed):

@@ -52,6 +52,20 @@ def test_it_forwards_and_comes_back(nginx: Forwarding, forwarder: Forwarder) -> 
     assert sorted(path.name for path in nginx.folder.glob("*.inc*")) == ["read_only.inc", "upstream.inc"]
 
 
+def test_a_comment_that_is_no_utf_8_stays_as_it_is(nginx: Forwarding, forwarder: Forwarder) -> None:
+    before = "# für alle\n".encode("latin-1") + nginx.upstream.read_bytes()
+    nginx.upstream.write_bytes(before)
+    assert list(forwarder.in_the_way()) == []
+    forwarder.switch("new")
+    forwarder.switch("old")
+    assert nginx.upstream.read_bytes() == before
+
+
+def test_a_read_only_file_that_is_no_utf_8_is_told(nginx: Forwarding, forwarder: Forwarder) -> None:
+    nginx.read_only.write_bytes("# für alle\n".encode("latin-1") + nginx.read_only.read_bytes())
+    assert any("not what a move may edit" in sentence for sentence in forwarder.in_the_way())
+
+
 def test_switching_twice_does_not_forget_the_way_back(nginx: Forwarding, forwarder: Forwarder) -> None:
     before = nginx.upstream.read_text()
     forwarder.switch("new")

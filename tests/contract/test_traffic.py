@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from deploy.move import ask
 from deploy.move import traffic as module
 from deploy.move.haproxy import Edge
 from deploy.move.hosts import Local
@@ -37,6 +39,19 @@ def traffic(old: Side, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traffic]:
         monkeypatch.setenv("PATH", f"{haproxy.bin}:{nginx.bin}:{os.environ['PATH']}")
         spec = moves.spec(old=nginx.address, names=(NAME,), marker=MARKER, proxy=haproxy.proxy, forwarder=nginx.files)
         yield Traffic(spec, [Edge(Local(), haproxy.proxy), Forwarder(Local(), nginx.files, new.address)])
+
+
+def test_a_site_that_no_way_leads_to_is_in_the_way(traffic: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with an edge that listens on 443 alone, and no forwarder: `read-only` would fail, for nothing can be shown."""
+    made = moves.move(replace(traffic.spec, forwarder=None))
+    made = replace(made, traffic=Traffic(made.spec, traffic.parts[:1]))
+    monkeypatch.setattr(ask, "_leads_somewhere", lambda _: False)
+    (sentence,) = module.in_the_way(made)
+    assert re.fullmatch(
+        rf"{NAME} is not reached at port 80 from here.* \(let HAProxy listen .*\[forwarder\]\)", sentence
+    )
+    assert made.traffic.open_ways()
+    assert list(module.in_the_way(replace(made, spec=traffic.spec, traffic=traffic))) == []
 
 
 def by_hand(traffic: Traffic) -> Traffic:

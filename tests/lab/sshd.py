@@ -1,4 +1,5 @@
-"""A real sshd on loopback, with keys of its own, and an `ssh` for the PATH with a configuration as a user's is."""
+"""A real sshd on loopback, in German, with keys of its own, and an `ssh` for the PATH with a configuration as a user's
+is."""
 
 import os
 import pwd
@@ -39,7 +40,7 @@ class Sshd(Server):
         self.configuration.write_text(
             f"ListenAddress {HOST}\nPort {self.port}\nHostKey {self.folder}/host\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {self.folder}/authorized\nStrictModes no\nPasswordAuthentication no\n"
-            "PermitRootLogin prohibit-password\nMaxSessions 10\n"
+            "PermitRootLogin prohibit-password\nMaxSessions 10\nSetEnv LANG=de_DE.UTF-8 LANGUAGE=de\n"
         )
         bin = self.folder / "bin"
         bin.mkdir()

@@ -125,6 +125,16 @@ def test_nothing(world: World) -> None:
     assert told(world) == []
 
 
+@pytest.mark.parametrize("project", ["docker", "compose"])
+def test_a_project_by_the_name_of_a_program(world: World, project: str) -> None:
+    new = world.move.new
+    world.move = replace(world.move, new=replace(new, server=replace(new.server, project=project)))
+    (world.folder / project).mkdir()
+    shutil.copy(world.folder / "new" / "inspect.json", world.folder / project)
+    world.change("new", name=project)
+    assert told(world) == []
+
+
 def _commit(world: World) -> None:
     for side in ("old", "new"):
         for words in (("init", "-q"), ("add", FILE), ("commit", "-qm", side)):
@@ -187,7 +197,7 @@ def test_clocks_that_are_apart(world: World) -> None:
 
 
 def test_a_disk_that_is_too_small(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with small_disk(tmp_path / "small", 2) as disk:
+    with small_disk(tmp_path / "a small disk", 2) as disk:
         monkeypatch.setenv("HOME", str(disk))
         world.change("old", facts={**FACTS, "bytes": 3 << 20})
         (sentence,) = told(world)

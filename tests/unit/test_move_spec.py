@@ -127,6 +127,43 @@ def test_a_name_beyond_ascii_is_written_as_dns_has_it(tmp_path: Path) -> None:
     assert spec.dns.zone == "xn--e1afmkfd.xn--p1ai"
 
 
+def emptied(table: str) -> str:
+    """The example with nothing in that table."""
+    return re.sub(rf"(?<=^\[{table}\]).*?(?=^\[|\Z)", "\n", EXAMPLE, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("table", "keys"),
+    [
+        ("old", ["host", "address", "directory", "project", "files"]),
+        ("new", ["host", "address", "directory", "project", "files"]),
+        ("proxy", ["host", "socket", "config", "backend", "old", "new", "map", "reload"]),
+        ("forwarder", ["read_only", "upstream", "reload"]),
+        ("dns", ["provider"]),
+        ("check", ["paths"]),
+    ],
+)  # fmt: skip
+def test_an_empty_table_lacks_what_it_has_to_have(tmp_path: Path, table: str, keys: list[str]) -> None:
+    problems = [problem.partition(" is missing")[0] for problem in told(tmp_path, emptied(table))]
+    assert [each for each in problems if each.startswith(f"{table}.")] == [f"{table}.{key}" for key in keys]
+
+
+def test_sources_without_an_entry(tmp_path: Path) -> None:
+    assert told(tmp_path, emptied("sources")) == [
+        'sources has no database: write db = "SERVICE", its service in compose'
+    ]
+
+
+def test_a_table_that_may_be_empty(tmp_path: Path) -> None:
+    assert read(tmp_path, emptied("jobs")).jobs.freeze == ()
+
+
+def test_what_is_no_table_is_told_once(tmp_path: Path) -> None:
+    for text in (EXAMPLE.replace("[check]", "[[check]]"), "check = 3\n" + EXAMPLE.replace("[check]", "[unknown]")):
+        problems = [problem for problem in told(tmp_path, text) if problem.startswith("check")]
+        assert len(problems) == 1 and problems[0].startswith("check has to be a table, and is")
+
+
 def test_all_at_once(tmp_path: Path) -> None:
     text = EXAMPLE.replace("site =", "sit =", 1).replace("limit = 300", 'limit = "x"').replace('"cloudflare"', '"x"')
     problems = told(tmp_path, text)

@@ -66,6 +66,19 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Move:
     return replace(made, old=old, new=new, traffic=Traffic(spec, [Edge(host, PROXY)]))
 
 
+class Part:
+    name = "part"
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+        self.told: list[bool] = []
+
+    def read_only(self, on: bool) -> None:
+        if self.error:
+            raise self.error
+        self.told.append(on)
+
+
 def _by_hand(move: Move) -> str:
     return Traffic(move.spec, []).serves()
 
@@ -98,18 +111,17 @@ def test_a_signal_while_a_server_is_asked_is_no_answer(asks: Callable[[Move], ob
 def test_a_signal_while_writes_are_let_through_is_told_before_what_failed(move: Move) -> None:
     """The way back begins anew then, and opens what was left."""
 
-    class Part:
-        name = "part"
-
-        def __init__(self, error: KillickError) -> None:
-            self.error = error
-
-        def read_only(self, on: bool) -> None:
-            raise self.error
-
     parts = cast(Any, [Part(KillickError("away")), Part(STOPPED)])
     with pytest.raises(Stopped):
         Traffic(move.spec, parts).read_only(on=False)
+
+
+@pytest.mark.parametrize("error", [KillickError("away"), TimeoutError("sh on edge gave no answer for 60 s")])
+def test_a_part_that_does_not_open_keeps_no_other_closed(error: Exception, move: Move) -> None:
+    parts = [Part(error), Part()]
+    with pytest.raises(type(error)):
+        Traffic(move.spec, cast(Any, parts)).read_only(on=False)
+    assert parts[1].told == [False]
 
 
 def test_a_file_of_nginx_is_put_back_after_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
