@@ -67,6 +67,26 @@ def test_in_another_encoding_or_locale(
     assert passes(backups, backups.make(Source("db", server.url(place))), options) == ()
 
 
+def test_settings_of_a_locale_that_the_throwaway_lacks(
+    busy: tuple[Postgres, Rounds], tmp_path: Path, options: Options
+) -> None:
+    """This machine lacks it too, so they are written into the catalog, as a server that has it would."""
+    server, _ = busy
+    server.create("german")
+    script(
+        server,
+        "german",
+        "CREATE ROLE clerk; CREATE TABLE t (i int); ALTER TABLE t OWNER TO clerk; SET allow_system_table_mods = on;"
+        " INSERT INTO pg_db_role_setting SELECT oid, 0, '{lc_time=de_DE.UTF-8,TimeZone=Mars/Crater}' FROM pg_database"
+        " WHERE datname = 'german'; INSERT INTO pg_db_role_setting SELECT d.oid, r.oid, '{lc_numeric=de_DE.UTF-8}'"
+        " FROM pg_database d, pg_roles r WHERE datname = 'german' AND rolname = 'clerk'",
+    )
+    backups = Backups(tmp_path / "store")
+    warned = passes(backups, backups.make(Source("db", server.url("german"))), options)
+    for name in ("lc_time", "TimeZone", "clerk lc_numeric"):
+        assert any(f"locale or time zone: {name}: " in warning for warning in warned)
+
+
 def test_of_an_older_minor(tmp_path: Path, options: Options) -> None:
     """Backed up from the first minor of its series by clients of a later one, and restored into that one's server."""
     with Postgres(17, contrib=True) as old:
