@@ -121,6 +121,38 @@ def test_what_no_dump_carries(busy: tuple[Postgres, Rounds], tmp_path: Path, opt
         assert f"not carried by a dump: {name} " in noted
 
 
+def test_what_belongs_to_the_database_itself(tmp_path: Path, options: Options) -> None:
+    """No dump carries that either."""
+    with Postgres(16) as server:
+        server.execute("CREATE ROLE clerk")
+        server.execute("CREATE DATABASE mine TEMPLATE template0 OWNER clerk CONNECTION LIMIT 50")
+        script(
+            server,
+            "mine",
+            "CREATE TABLE t (i int); COMMENT ON DATABASE mine IS 'the shop''s'; SET allow_system_table_mods = on;"
+            " UPDATE pg_database SET daticurules = '&V << w' WHERE datname = 'mine'",  # this build is without ICU
+        )
+        backups = Backups(tmp_path / "store")
+        id = backups.make(Source("db", server.url("mine")))
+    state = """owned by clerk, commented "the shop's", limited to 50 connections, of the ICU rules '&V << w'"""
+    assert backups.manifest(id).warnings == (f"not carried by a dump: DATABASE is {state}",)
+    assert f"DATABASE: not carried is absent, not {state}" in passes(backups, id, options)
+
+
+def test_a_database_that_its_own_role_backs_up_is_carried_whole(tmp_path: Path) -> None:
+    """A role that owns it, and the database postgres, which initdb comments on."""
+    with Postgres(16) as server:
+        server.execute("CREATE ROLE app LOGIN CREATEDB PASSWORD 'secret'")
+        server.execute("CREATE DATABASE plain TEMPLATE template0 OWNER app")
+        server.execute("""COMMENT ON DATABASE plain IS 'killick: copy {"database": "plain"}'""")
+        for database, user, password in (("plain", "app", "secret"), ("postgres", None, None)):
+            server.execute("CREATE TABLE t (i int)", database)
+            server.execute("GRANT SELECT ON t TO PUBLIC", database)
+            backups = Backups(tmp_path / database)
+            id = backups.make(Source("db", server.url(database, user, password)))
+            assert backups.manifest(id).warnings == ()
+
+
 @pytest.mark.slow
 def test_postgres_own_regression_database(tmp_path: Path, options: Options) -> None:
     with Postgres(15, settings={"max_prepared_transactions": "4", "wal_level": "logical"}) as server:
