@@ -29,6 +29,7 @@ from verify.works import left_out, works
 
 BEFORE = "restore the backup before it: killick list"
 _LOCALE = ("collate", "ctype", "provider", "locale")
+_OF_A_PLACE = ("lc_messages", "lc_monetary", "lc_numeric", "lc_time", "timezone")
 
 
 def climb(
@@ -133,8 +134,16 @@ def _compare(expected: Contents, got: Contents, level: int, found: Found) -> Non
     found.tables, found.rows = len(expected.tables), expected.rows
     found.warnings += compare.warnings(expected, got)
     for mismatch in compare.compare(expected, got):
-        if mismatch.what == "database" and mismatch.table in _LOCALE:
-            found.warnings.append(f"the throwaway lacks the source's locale: {mismatch}")
+        if _lacking(mismatch):
+            found.warnings.append(f"the throwaway lacks the source's locale or time zone: {mismatch}")
         elif mismatch.level <= level:
             found.mismatches.append(mismatch)
     found.reached = min([level, 4, *(mismatch.level - 1 for mismatch in found.mismatches)])
+
+
+def _lacking(mismatch: compare.Mismatch) -> bool:
+    """Whether this machine lacks it, and not the backup: a server refuses a setting whose locale it has not."""
+    if mismatch.what == "database":
+        return mismatch.table in _LOCALE
+    setting = mismatch.table.rpartition(" ")[2].lower()
+    return mismatch.what in ("settings", "role settings") and mismatch.got == "absent" and setting in _OF_A_PLACE

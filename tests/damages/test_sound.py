@@ -67,6 +67,26 @@ def test_in_another_encoding_or_locale(
     assert passes(backups, backups.make(Source("db", server.url(place))), options) == ()
 
 
+def test_settings_of_a_locale_that_the_throwaway_lacks(
+    busy: tuple[Postgres, Rounds], tmp_path: Path, options: Options
+) -> None:
+    """This machine lacks it too, so they are written into the catalog, as a server that has it would."""
+    server, _ = busy
+    server.create("german")
+    script(
+        server,
+        "german",
+        "CREATE ROLE clerk; CREATE TABLE t (i int); ALTER TABLE t OWNER TO clerk; SET allow_system_table_mods = on;"
+        " INSERT INTO pg_db_role_setting SELECT oid, 0, '{lc_time=de_DE.UTF-8,TimeZone=Mars/Crater}' FROM pg_database"
+        " WHERE datname = 'german'; INSERT INTO pg_db_role_setting SELECT d.oid, r.oid, '{lc_numeric=de_DE.UTF-8}'"
+        " FROM pg_database d, pg_roles r WHERE datname = 'german' AND rolname = 'clerk'",
+    )
+    backups = Backups(tmp_path / "store")
+    warned = passes(backups, backups.make(Source("db", server.url("german"))), options)
+    for name in ("lc_time", "TimeZone", "clerk lc_numeric"):
+        assert any(f"locale or time zone: {name}: " in warning for warning in warned)
+
+
 def test_of_an_older_minor(tmp_path: Path, options: Options) -> None:
     """Backed up from the first minor of its series by clients of a later one, and restored into that one's server."""
     with Postgres(17, contrib=True) as old:
@@ -99,6 +119,38 @@ def test_what_no_dump_carries(busy: tuple[Postgres, Rounds], tmp_path: Path, opt
     for name in ("INDEX public.halfway", "TABLE public.child", "DATABASE"):
         assert f"{name}: not carried" in warned
         assert f"not carried by a dump: {name} " in noted
+
+
+def test_what_belongs_to_the_database_itself(tmp_path: Path, options: Options) -> None:
+    """No dump carries that either."""
+    with Postgres(16) as server:
+        server.execute("CREATE ROLE clerk")
+        server.execute("CREATE DATABASE mine TEMPLATE template0 OWNER clerk CONNECTION LIMIT 50")
+        script(
+            server,
+            "mine",
+            "CREATE TABLE t (i int); COMMENT ON DATABASE mine IS 'the shop''s'; SET allow_system_table_mods = on;"
+            " UPDATE pg_database SET daticurules = '&V << w' WHERE datname = 'mine'",  # this build is without ICU
+        )
+        backups = Backups(tmp_path / "store")
+        id = backups.make(Source("db", server.url("mine")))
+    state = """owned by clerk, commented "the shop's", limited to 50 connections, of the ICU rules '&V << w'"""
+    assert backups.manifest(id).warnings == (f"not carried by a dump: DATABASE is {state}",)
+    assert f"DATABASE: not carried is absent, not {state}" in passes(backups, id, options)
+
+
+def test_a_database_that_its_own_role_backs_up_is_carried_whole(tmp_path: Path) -> None:
+    """A role that owns it, and the database postgres, which initdb comments on."""
+    with Postgres(16) as server:
+        server.execute("CREATE ROLE app LOGIN CREATEDB PASSWORD 'secret'")
+        server.execute("CREATE DATABASE plain TEMPLATE template0 OWNER app")
+        server.execute("""COMMENT ON DATABASE plain IS 'killick: copy {"database": "plain"}'""")
+        for database, user, password in (("plain", "app", "secret"), ("postgres", None, None)):
+            server.execute("CREATE TABLE t (i int)", database)
+            server.execute("GRANT SELECT ON t TO PUBLIC", database)
+            backups = Backups(tmp_path / database)
+            id = backups.make(Source("db", server.url(database, user, password)))
+            assert backups.manifest(id).warnings == ()
 
 
 @pytest.mark.slow

@@ -338,6 +338,21 @@ def test_a_locale_that_the_throwaway_lacks_is_a_note() -> None:
     assert (found.reached, len(found.mismatches)) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("group", "name"), [("settings", "lc_time"), ("settings", "TimeZone"), ("role settings", "clerk lc_messages")]
+)
+def test_a_setting_that_the_throwaway_cannot_make_is_a_note(group: str, name: str) -> None:
+    expected = Contents(groups={group: {name: "de_DE.UTF-8", "work_mem": "64MB"}})
+    found = Found()
+    _compare(expected, Contents(groups={group: {"work_mem": "64MB"}}), 4, found)
+    assert (found.reached, found.mismatches) == (4, [])
+    assert name in found.warnings[0]
+    for got in ({name: "C", "work_mem": "64MB"}, {name: "de_DE.UTF-8"}):  # another value; another setting
+        found = Found()
+        _compare(expected, Contents(groups={group: got}), 4, found)
+        assert (found.reached, len(found.mismatches)) == (2, 1)
+
+
 @pytest.mark.parametrize("reason", _reasons())
 def test_every_reason_is_in_the_docs(reason: str) -> None:
     assert f"`{reason}`" in (Path(__file__).parents[2] / "docs/verify.md").read_text()

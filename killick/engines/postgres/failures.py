@@ -116,7 +116,21 @@ _FAILURES = tuple(
 )
 _OF_VALUES = ("duplicate-rows", "foreign-key", "check-constraint")
 _MASKED = "masked values break it: choose another kind in MASK for its columns"
-_CONTENT = re.compile(r'((?:invalid input|malformed|out of range|value)[^:"]*: ?)".*')
+_TAIL = r"(?= is out of range for type [a-z ]+$| not recognized$|$)"
+_CONTENT = re.compile(
+    rf'((?:invalid input|malformed|out of range|value)[^:"]*: ?|(?:value|time zone) )".*?{_TAIL}'
+    r'|^".*(?= is out of range for type [a-z ]+$)'
+)
+_NAMES = (
+    "attribute|collation|column|constraint|database|domain|encoding|extension|function|index|language|parameter|partition"
+    "|policy|publication|relation|role|schema|sequence|server|table|tablespace|trigger|type|view"
+)
+_OF_NAMES = re.compile(rf'(?:\b(?:{_NAMES}) "[^"]*"|[^"])*')
+_UNNAMED = re.compile(rf'".*?{_TAIL}')
+_BYTES = re.compile(r"0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*")
+_OF_ROWS = re.compile(r"TABLE DATA|INDEX|CONSTRAINT|MATERIALIZED VIEW|^table ")
+_RAISED = re.compile(r"PL/pgSQL .* at (?:RAISE|ASSERT)$|PL/(?:Perl|Python|Tcl)", re.M)
+_BY_ITSELF = "a function of the database's own raised an error"  # its text may hold a row
 
 
 def restore_error(error: CommandFailed, *, masked: bool = False) -> RestoreError:
@@ -132,10 +146,10 @@ def restore_error(error: CommandFailed, *, masked: bool = False) -> RestoreError
     return RestoreError(f"{error.program} {how}{': ' + said if said else ''}", "the target's log tells more")
 
 
-def statement_error(place: str, said: str) -> RestoreError:
-    """The same for a statement that the server refused; `said` is the first line of its answer."""
+def statement_error(place: str, said: str, code: str = "") -> RestoreError:
+    """The same for a statement that the server refused; `said` is the first line of its answer, `code` the SQLSTATE."""
     failure = _failure(said)
-    message = f"{place}: " + _CONTENT.sub(r"\1…", said)
+    message = f"{place}: {_BY_ITSELF if code.startswith('P0') else _names_only(said)}"
     if failure is None:
         return RestoreError(message, "the target's log tells more")
     return RestoreError(message, failure.cure, failure.reason)
@@ -149,11 +163,22 @@ def _sentences(stderr: str) -> str:
     """The lines that name the error and its place. DETAIL, CONTEXT and the command may hold a row or a password."""
     place = re.findall(r"from TOC entry (.*)", stderr) or re.findall(r'COPY failed for (table ".*"): ERROR', stderr)
     told = re.findall(r"ERROR:\s*(.*)", stderr) or re.findall(r"error: (.*)", stderr) or stderr.splitlines()[-1:]
-    first = without_content(told[0].strip()) if told else ""
-    where = f" ({place[-1].strip()})" if place else ""
-    return f"{first}{where}"
+    where = place[-1].strip() if place else ""
+    first = told[0].strip() if told else ""
+    if _RAISED.search(stderr):
+        first = _BY_ITSELF
+    first = _names_only(first) if _OF_ROWS.search(where) else without_content(first)
+    return f"{first} ({where})" if where else first
 
 
 def without_content(said: str) -> str:
     """A sentence of the server's without the value that it could not read."""
     return _CONTENT.sub(r"\1…", said)
+
+
+def _names_only(said: str) -> str:
+    """The same where rows were read: whatever is quoted and not called a name may be of a row, and what follows it."""
+    said = _BYTES.sub("…", without_content(said))
+    names = _OF_NAMES.match(said)
+    end = names.end() if names else 0
+    return said[:end] + _UNNAMED.sub("…", said[end:], count=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from killick.engines.postgres import names
+from collections.abc import Iterator
+
+from killick.engines.postgres import marks, names
 from killick.engines.postgres.catalog import USER_SCHEMA
 from killick.engines.postgres.session import Session
 
@@ -24,15 +26,37 @@ _GRANTS = """
         AND EXISTS (SELECT pg_catalog.unnest(datacl) EXCEPT SELECT pg_catalog.unnest(usual)
             UNION (SELECT pg_catalog.unnest(usual) EXCEPT SELECT pg_catalog.unnest(datacl)))
         AND datacl IS NOT NULL"""
+_USUAL = "default administrative connection database"  # initdb's comment on the database postgres
 
 
 def left_out(session: Session) -> dict[str, str]:
     """Why, by name. Rows of extensions are told by catalog.not_carried: they mostly are the same in a copy."""
     found = {f"INDEX {names.key(*index)}": "there and not valid" for index in session.rows(_INDEXES)}
     found |= {f"TABLE {names.key(*table)}": "without checks of its foreign keys" for table in session.rows(_UNCHECKED)}
-    for (grants,) in session.rows(_GRANTS):
-        found["DATABASE"] = f"granted {grants}"
+    if state := [*(f"granted {grants}" for (grants,) in session.rows(_GRANTS)), *_itself(session)]:
+        found["DATABASE"] = ", ".join(state)
     return found
+
+
+def _itself(session: Session) -> Iterator[str]:
+    """What belongs to the database. A copy is owned by who makes it, which mostly is our role, or the first superuser.
+
+    A limit below -1 is not one: the server marks databases so that it could not drop.
+    """
+    rules = "daticurules" if session.major >= 16 else "NULL"
+    owner, usual, comment, limit, icu = session.rows(
+        "SELECT pg_catalog.pg_get_userbyid(datdba)::text, datdba = 10 OR pg_catalog.pg_get_userbyid(datdba)::text ="
+        f" current_user::text, pg_catalog.shobj_description(oid, 'pg_database'), datconnlimit, {rules}::text"
+        " FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()"
+    )[0]
+    if not usual:
+        yield f"owned by {names.key(owner)}"
+    if (own := marks.own(comment)) and own != _USUAL and marks.read(own) is None:
+        yield f"commented {own!r}"
+    if limit >= 0:
+        yield f"limited to {limit} connections"
+    if icu:
+        yield f"of the ICU rules {icu!r}"
 
 
 def notes(found: dict[str, str]) -> list[str]:

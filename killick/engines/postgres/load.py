@@ -138,12 +138,13 @@ def make_roles(server: Session, owners: bool, folder: Path, contents: Contents, 
             _as_cluster(server, f"CREATE ROLE {names.sql(role)} NOLOGIN")
         return [f"made the role {role}, without login: policies or user mappings name it" for role in missing]
     file = folder / roles.FILE
-    if file.is_file():
-        _as_cluster(server, file.read_text(encoding="utf-8"))
-    return [f"made the role {role}, without a password" for role in contents.roles if role not in there]
+    refused = _as_cluster(server, file.read_text(encoding="utf-8")) if file.is_file() else []
+    return [f"made the role {role}, without a password" for role in contents.roles if role not in there] + refused
 
 
-def _as_cluster(server: Session, statement: str) -> None:
+def _as_cluster(server: Session, statement: str) -> list[str]:
+    """Gives notes of the roles' settings that the server refuses."""
+    server.connection.notices.clear()
     try:
         server.execute(statement)
     except (AccessDenied, DatabaseError) as error:
@@ -152,6 +153,7 @@ def _as_cluster(server: Session, statement: str) -> None:
             "restore as a superuser (RESTORE_URL), or without owners and grants",
             "missing-role",
         ) from None
+    return [said for notice in server.connection.notices if (said := roles.refused(notice))]
 
 
 def _absent_tablespaces(server: Session, contents: Contents) -> list[str]:

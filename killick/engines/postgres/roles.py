@@ -6,6 +6,7 @@ no password is in it. Settings go into Contents.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from killick.engines.postgres import names
@@ -28,6 +29,7 @@ _LISTS = {  # settings whose value is a list of names: each is quoted by itself
     "shared_preload_libraries",
     "temp_tablespaces",
 }
+_REFUSED = re.compile(r"the setting .* of the role .* could not be made: .*")
 _NEVER_REPLAYED = "default_transaction_read_only"  # a courtesy of a moved database, and a copy is written into
 # The bootstrap role is in no dependency: it is named by whatever it owns, so it always counts.
 _NAMED = """
@@ -86,7 +88,7 @@ def globals_sql(session: Session, oids: list[int]) -> str:
         attributes = [word if yes else f"NO{word}" for word, yes in zip(_ATTRIBUTES.values(), on, strict=True)]
         role = names.sql(name)
         made = [f"CREATE ROLE {role} WITH {' '.join(attributes)} CONNECTION LIMIT {limit};"]
-        made += [f"ALTER ROLE {role} SET {_assignment(setting)};" for setting in settings.get(oid, ())]
+        made += [_set_where_possible(role, setting) for setting in settings.get(oid, ())]
         if comment:
             made.append(f"COMMENT ON ROLE {role} IS {names.literal(comment)};")
         text.append(_unless(f"SELECT FROM pg_catalog.pg_roles WHERE rolname = {names.literal(name)}", made))
@@ -145,6 +147,22 @@ def replay(database: str, key: str, value: str) -> str:
         role = role[1:-1].replace('""', '"') if role.startswith('"') else role
         where = f"ROLE {names.sql(role)} IN {where}"
     return f"ALTER {where} SET {_assignment(f'{name}={value}')}"
+
+
+def refused(notice: str) -> str | None:
+    """The sentence about a role's setting that globals.sql could not make, where the server's `notice` is one."""
+    found = _REFUSED.search(notice)
+    return found and found[0]
+
+
+def _set_where_possible(role: str, setting: str) -> str:
+    """A locale that the server lacks, or a setting that is of another major, must not cost the role."""
+    refusal = names.literal(f"the setting {setting.partition('=')[0]} of the role {role} could not be made: ")
+    return (
+        f"BEGIN ALTER ROLE {role} SET {_assignment(setting)};"
+        " EXCEPTION WHEN invalid_parameter_value OR undefined_object THEN"
+        f" RAISE WARNING USING MESSAGE = {refusal} || SQLERRM; END;"
+    )
 
 
 def _role_settings(session: Session, listed: str) -> Mapping[int, list[str]]:

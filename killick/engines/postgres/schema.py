@@ -14,7 +14,10 @@ from killick.process import Command, read_from
 
 _HEADING = re.compile(r"-- (?:Data for )?Name: (.*); Type: (.*?); Schema: (.*?); Owner: ?(.*?)(?:; Tablespace: .*)?")
 _BODY = re.compile(r"    AS (\$\w*\$)")
-_STATE = re.compile(r"SET default_(tablespace|table_access_method|with_oids) = .*;|\\unrestrict .*|--.*|")
+# None of these ends as the last line of an object's own text does: that one has its semicolon, after a quote.
+_STATE = re.compile(
+    r"SET default_(tablespace|table_access_method|with_oids) = (''|\w+|\".*\");|\\unrestrict \w+|--(.*[^;])?|"
+)
 _NEVER = ("SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA", "LARGE OBJECT", "MATERIALIZED VIEW DATA")
 # Releases of November 2026 keep a private option on columns, which an older minor of pg_dump writes out.
 _ATTVER = re.compile(

@@ -94,6 +94,28 @@ def test_a_locale_that_the_server_lacks(pair: Pair, tmp_path: Path, encoding: st
     assert copy.facts().details["encoding"] == encoding
 
 
+def test_a_role_s_setting_that_the_server_lacks_costs_no_role(pair: Pair, tmp_path: Path) -> None:
+    """This machine lacks the locale too, so it is written into the catalog, as a server that has it would."""
+    script(
+        pair.source,
+        "postgres",
+        """CREATE DATABASE "clerk's" TEMPLATE template0; CREATE ROLE "O'Clerk";
+        ALTER ROLE "O'Clerk" SET work_mem = '8MB'; SET allow_system_table_mods = on;
+        UPDATE pg_db_role_setting SET setconfig = '{lc_messages=de_DE.UTF-8,of_another_major=on}' || setconfig
+            WHERE setrole = '"O''Clerk"'::regrole""",
+    )
+    script(pair.source, "clerk's", """CREATE TABLE t (i int); ALTER TABLE t OWNER TO "O'Clerk" """)
+    saved = backup(engine(pair.source, "clerk's"), tmp_path)
+    notes = engine(pair.other, "clerk's", owners=True).load(tmp_path, 1, saved.contents, unwatched)
+    refused = [note for note in notes if "could not be made" in note]
+    for setting, note in zip(("lc_messages", "of_another_major"), refused, strict=True):
+        assert note.startswith(f"""the setting {setting} of the role "O'Clerk" could not be made: """)
+    query = """SELECT setconfig FROM pg_db_role_setting WHERE setrole = '"O''Clerk"'::regrole"""
+    assert pair.other.execute(query) == [(["work_mem=8MB"],)]
+    pair.other.execute("""DROP DATABASE "clerk's" """)
+    pair.other.execute("""DROP ROLE "O'Clerk" """)
+
+
 def test_a_missing_extension_is_told_before_anything_is_made(
     debian15: Postgres, postgres16: Postgres, tmp_path: Path
 ) -> None:

@@ -397,6 +397,21 @@ def test_rows_that_break_their_own_unique_index(server: Postgres, tmp_path: Path
     assert "private" not in str(error)
 
 
+def test_what_a_check_s_own_function_raises_is_not_told(server: Postgres, tmp_path: Path) -> None:
+    """The row that it speaks of would stand in the evidence."""
+    make = "CREATE OR REPLACE FUNCTION fine(t text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN {} END $$;"
+    raising = make.format("RAISE EXCEPTION 'no such name: %', t;")
+    contents = dumped(
+        server,
+        tmp_path,
+        f"{make.format('RETURN true;')} CREATE TABLE t (secret text CHECK (fine(secret)));"
+        f" INSERT INTO t VALUES ('private row'); {raising}",
+    )
+    error = restored(server, tmp_path, contents)
+    assert "private" not in str(error) and "no such name" not in str(error)
+    assert error.message.endswith('a function of the database\'s own raised an error (table "t")')
+
+
 @pytest.mark.parametrize("damage", ["half a list", "half a table", "no table"])
 def test_a_dump_that_is_not_whole(server: Postgres, tmp_path: Path, damage: str) -> None:
     contents = dumped(

@@ -387,6 +387,17 @@ def test_a_load_that_fails_leaves_nothing_behind_and_tells_no_row(
     assert connect(target.source).facts().empty
 
 
+def test_what_a_trigger_raises_is_not_told(small: Database, target: Target, tmp_path: Path) -> None:
+    trigger = (
+        b"CREATE FUNCTION public.none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no %'', NEW.id; END';\n"
+        b"CREATE TRIGGER none BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.none();\n"
+    )
+    edited(small, tmp_path / "app.sql", b"COPY public.t ", trigger)
+    with pytest.raises(RestoreError) as error:
+        target.load(opened_file(tmp_path / "app.sql", tmp_path))
+    assert error.value.message.endswith("(TABLE DATA t): a function of the database's own raised an error")
+
+
 def test_rows_that_the_server_does_not_take_are_missed(small: Database, target: Target, tmp_path: Path) -> None:
     trigger = (
         b"CREATE FUNCTION public.none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';\n"

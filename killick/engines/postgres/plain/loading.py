@@ -18,7 +18,7 @@ from killick.engines.postgres.plain.choice import Choice
 from killick.engines.postgres.plain.events import Command, Comment, End, Event, Rows, RowsEnd, Statement
 from killick.engines.postgres.plain.lexer import NAME, Lexer
 from killick.engines.postgres.plain.statements import Kind
-from killick.engines.postgres.session import Session, session
+from killick.engines.postgres.session import DatabaseError, Session, session
 from killick.errors import Corrupt, Refused, RestoreError, SourceError, Unreachable
 from killick.stream import CHUNK
 from killick.watch import Watch
@@ -186,7 +186,8 @@ class _Load:
         except Unreachable:
             raise
         except SourceError as error:
-            raise statement_error(self._at(line), error.message.removeprefix("Postgres: ")) from None
+            code = error.code if isinstance(error, DatabaseError) else ""
+            raise statement_error(self._at(line), error.message.removeprefix("Postgres: "), code) from None
 
     def _at(self, line: int) -> str:
         return f"line {line:,} of the dump{self.entry}"
