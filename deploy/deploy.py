@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,9 @@ class Deploy:
             steps.append(timed("build", "build the images that are built here", self._build))
         if options.backup:
             safety.sidecar(self.config, options.sidecar)
+            asleep = safety.needed(self.config, options.sidecar, before) if before else []
+            if asleep:
+                steps.append(timed("databases", f"start {', '.join(asleep)} as before, to back up", self._wake(asleep)))
             if before:
                 steps.append(timed("backup", f"back up every source of {options.sidecar}", self._back_up))
         if options.override:
@@ -132,9 +136,15 @@ class Deploy:
     def _build(self, _watch: Watch) -> None:
         self._do("build")
 
+    def _wake(self, services: Sequence[str]) -> Callable[[Watch], object]:
+        """With the containers that are there, whatever was pulled: a new server may not be able to go back."""
+        as_they_are = ("--no-build", "--no-deps", "--no-recreate")
+        well = ("--wait", f"--wait-timeout={math.ceil(self.options.timeout)}")
+        return lambda _watch: self._do("up", "--detach", *as_they_are, *well, *services)
+
     def _back_up(self, _watch: Watch) -> None:
         running = any(c.service == self.options.sidecar and c.status == "running" for c in self.compose.containers())
-        self.saved = safety.back_up(self.compose, self.options.sidecar, self.config, running=running)
+        self.saved = safety.back_up(self.compose, self.options.sidecar, running=running)
 
     def _copy(self, _watch: Watch) -> None:
         folder = self.compose.folder

@@ -6,33 +6,37 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from deploy.compose import Compose
+from deploy.containers import Container
 from killick.errors import CommandFailed, KillickError, Refused
 from killick.process import Command, start
+from killick.settings import urls
+
+# Without it compose starts what the sidecar depends on, and makes anew what was just pulled or built: the new app would
+# migrate before the backup, and one that crashed would bar the way back.
+_ALONE = ("run", "--rm", "--no-deps")
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A backup of one source; `host` is its database's, "" for a folder."""
+    """A backup of one source; `host` is its database's, "" for a folder, or where an older killick does not say."""
 
     source: str
     id: str
     host: str
 
 
-def back_up(compose: Compose, service: str, config: Mapping[str, Any], *, running: bool) -> list[Saved]:
+def back_up(compose: Compose, service: str, *, running: bool) -> list[Saved]:
     """All sources of the sidecar `service`. Raises KillickError, in the sidecar's own words on stderr."""
-    how = ("exec", "-T", service, "killick") if running else ("run", "--rm", "-T", service)
+    how = ("exec", "-T", service, "killick") if running else (*_ALONE, "-T", service)
     command = compose.command(*how, "backup", "--json")
     try:
-        document = _told(command)
-        given = config["services"][service].get("environment") or {}
-        return [Saved(one["source"], one["id"], _host(given, one["source"])) for one in document]
+        return [Saved(one["source"], one["id"], one.get("host") or "") for one in _told(command)]
     except CommandFailed as error:
         raise KillickError(
             f"the backup before the deploy failed (exit {error.status}); nothing was changed",
@@ -54,9 +58,17 @@ def sidecar(config: Mapping[str, Any], service: str) -> None:
         )
 
 
+def needed(config: Mapping[str, Any], service: str, containers: Sequence[Container]) -> list[str]:
+    """What has to be started before the sidecar `service` can back up: the databases and the store of its addresses, as
+    far as they are the project's own. Nothing where it runs: then they are for whoever stopped them to start."""
+    running = {c.service for c in containers if c.status == "running"}
+    given = config["services"][service].get("environment") or {}
+    return [] if service in running else sorted((set(_hosts(given)) & config["services"].keys()) - running)
+
+
 def commands(compose: Compose, service: str, saved: Sequence[Saved]) -> list[str]:
     """What brings the data back as it was before the deploy, a line for each source."""
-    begin = (*compose.words, "run", "--rm", service, "restore")
+    begin = (*compose.words, *_ALONE, service, "restore")
     return [
         shlex.join([*begin, each.id, "--adopt", *(("--yes-overwrite-production", each.host) if each.host else ())])
         for each in saved
@@ -75,11 +87,10 @@ def _told(command: Command) -> list[dict[str, Any]]:
     return found
 
 
-def _host(environment: Mapping[str, str | None], source: str) -> str:
-    """From the sidecar's own settings: its URLs hold no password where it comes from a file, and none is shown."""
-    names = ["DATABASE_URL"] if source == "db" else []
-    for name in (*names, f"DATABASE_URL_{source.upper()}"):
-        url = environment.get(name)
-        if url:
-            return urlsplit(url).hostname or ""
-    return environment.get("POSTGRES_HOST") or "" if source == "db" else ""
+def _hosts(environment: Mapping[str, str | None]) -> Iterator[str]:
+    """Of the sidecar's own settings. What a file in the container says is not known here."""
+    yield environment.get("POSTGRES_HOST") or ""
+    for name, value in environment.items():
+        if name.startswith("DATABASE_URL") or name == "AWS_ENDPOINT_URL":
+            with suppress(ValueError):  # the sidecar itself says what is wrong with it
+                yield from (host.partition(":")[0] for host in urls.split(value or "").hosts.split(","))

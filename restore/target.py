@@ -51,7 +51,7 @@ class Target:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.url).hostname or "localhost"
+        return self.source.host
 
     @property
     def kind(self) -> str:

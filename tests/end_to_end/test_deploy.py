@@ -62,6 +62,16 @@ class Site:
     def orders(self) -> int:
         return int(self.compose("exec", "-T", "db", "psql", "-U", "site", "-Atc", "SELECT count(*) FROM orders"))
 
+    def restore(self, failed: Ran, **settings: str) -> str:
+        """By the command that a deploy told as it failed, which is given."""
+        (command,) = [line.strip() for line in failed.err.splitlines() if line.startswith("  docker compose")]
+        ran = subprocess.run(
+            shlex.split(command), cwd=self.folder, env=self.environment(**settings),
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return command
+
     def ids(self) -> dict[str, str]:
         return {one["Service"]: one["ID"] for one in map(json.loads, self.compose("ps", "--format=json").splitlines())}
 
@@ -142,12 +152,7 @@ def test_a_migration_that_spoils_the_data(site: Site) -> None:
         done = site.deploy("prod", MODE="migrates", NOTIFY_URLS=f"json://127.0.0.1:{told.port}/")
     assert done.code == 1
     assert site.orders() == 0
-    (command,) = [line.strip() for line in done.err.splitlines() if line.startswith("  docker compose")]
-    assert command in json.loads(told.asked[-1].body)["message"]
-    ran = subprocess.run(
-        shlex.split(command), cwd=site.folder, env=site.environment(), capture_output=True, text=True, timeout=120
-    )
-    assert ran.returncode == 0, ran.stderr
+    assert site.restore(done) in json.loads(told.asked[-1].body)["message"]
     assert site.orders() == 1000
     assert site.deploy("prod", "--url", site.url).code == 0  # it is production still: backed up without --adopt
     assert urllib.request.urlopen(site.url).read() == b"good"
@@ -167,6 +172,30 @@ def test_a_backup_that_fails_stops_it(site: Site) -> None:
     assert site.deploy().code == 0
 
 
+def test_a_project_that_stands_still_is_backed_up_before_its_app_is_new(site: Site) -> None:
+    """The sidecar does not run, and waits for an app that migrates and crashes: neither the backup nor the way back
+    starts that; the database is started for them as it was."""
+    before = site.ids()
+    site.compose("stop", "--timeout", "1")
+    assert site.ids() == {}
+    failed = site.deploy("waits", "--json", MODE="migrates", PASSWORD="wrong")
+    assert failed.code == 1
+    assert "the backup before the deploy failed" in failed.err and "changed nothing that runs" in failed.err
+    assert site.ids() == {"db": before["db"]}
+    assert site.orders() == 1000
+
+    site.compose("stop", "--timeout", "1")
+    crashed = site.deploy("waits", "--json", MODE="migrates")
+    assert (crashed.code, len(crashed.json["backups"]), list(crashed.json["seconds"])[:2]) == (
+        1, 1, ["databases", "backup"]
+    )  # fmt: skip
+    assert site.orders() == 0
+    assert site.ids()["db"] != before["db"]  # by `up`, which is after the backup
+    site.restore(crashed, MODE="migrates")
+    assert site.orders() == 1000
+    assert site.deploy("prod", "--url", site.url).code == 0
+
+
 def test_one_at_a_time(site: Site) -> None:
     path = Path(tempfile.gettempdir()) / f"killick-deploy-{site.name}.lock"
     with path.open("w") as held:
@@ -181,7 +210,7 @@ def test_refused_before_anything(images: None, tmp_path: Path) -> None:
     bare = Site(tmp_path / "site")
     missing = bare.killick("staging")
     assert missing.code == 2
-    assert "the environments here are bare, prod" in missing.err
+    assert "the environments here are bare, prod, waits" in missing.err
     file = bare.folder / "docker-compose.yml"
     whole = file.read_text()
     file.write_text(whole.replace("name: ${NAME}\n", ""))

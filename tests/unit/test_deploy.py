@@ -8,7 +8,7 @@ import pytest
 from deploy import gate
 from deploy.compose import Compose
 from deploy.containers import Container, Wanted, broken, lacking, signature, wanted
-from deploy.safety import Saved, commands
+from deploy.safety import Saved, commands, needed
 from killick.errors import KillickError
 
 APP = Container("app", "1", "shop:42", "running", "", 0, 0, "2026-11-24T03:00:00Z")
@@ -72,6 +72,27 @@ def test_what_starts_anew_is_not_well_however_often_it_is_seen_running() -> None
 def test_the_way_back_is_a_line_to_paste() -> None:
     compose = Compose(Path(), ("docker-compose.yml", "dc.prod.yml"), "my shop")
     database, folder = commands(compose, "killick", [Saved("db", "i-db", "db.example"), Saved("up", "i-up", "")])
-    begin = "docker compose -p 'my shop' -f docker-compose.yml -f dc.prod.yml run --rm killick restore"
+    begin = "docker compose -p 'my shop' -f docker-compose.yml -f dc.prod.yml run --rm --no-deps killick restore"
     assert database == f"{begin} i-db --adopt --yes-overwrite-production db.example"
     assert folder == f"{begin} i-up --adopt"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"DATABASE_URL": "postgres://app@db/app"}, ["db"]),
+        ({"DATABASE_URL": "postgres://db@db.example/db"}, []),
+        ({"DATABASE_URL_EVENTS": "mongodb://u:p@mongo:27017,db:27018/app?replicaSet=app"}, ["db", "mongo"]),
+        ({"POSTGRES_HOST": "db", "AWS_ENDPOINT_URL": "http://s3:8333"}, ["db", "s3"]),
+        ({"DATABASE_URL": None, "DATABASE_URL_FILE": "/run/secrets/db", "NOTIFY_URLS": "json://app:8000"}, []),
+        ({"DATABASE_URL": "no address", "DATABASE_URL_BUSY": "postgres://u@busy/x"}, []),
+        (None, []),
+    ],
+)
+def test_what_a_backup_needs_are_the_hosts_of_its_addresses(given: dict[str, str] | None, found: list[str]) -> None:
+    """Never the app, even where the database and its user are called as the app is."""
+    others: dict[str, object] = {name: {} for name in ("app", "db", "mongo", "s3", "busy")}
+    config = {"services": {**others, "sidecar": {"environment": given, "depends_on": {"app": {}}}}}
+    containers = [replace(APP, service="busy"), replace(APP, service="db", status="exited")]
+    assert needed(config, "sidecar", containers) == found
+    assert needed(config, "sidecar", [*containers, replace(APP, service="sidecar")]) == []

@@ -37,6 +37,8 @@ verbs = "inspect logs backup pull build up ps config".split()
 verb = next((each for each in verbs if each in words), " ".join(words[:2]))
 with open(at / "told", "a") as file:
     file.write(verb + "\\n")
+with open(at / "argv", "a") as file:
+    file.write(" ".join(words) + "\\n")
 answers = json.loads((at / "answers.json").read_text())
 if "up" in (at / "told").read_text().split() and verb != "up":
     answers |= answers["after"]
@@ -59,8 +61,8 @@ CONFIG = {
     },
 }
 READS = {"docker version", "version --format={{.Server.Version}}", "compose version", "config", "ps", "inspect"}
-SAID = json.dumps([{"source": "db", "id": "20261123T030000Z-db", "error": None}])
-BACK = "run --rm sidecar restore 20261123T030000Z-db --adopt --yes-overwrite-production db"
+SAID = json.dumps([{"source": "db", "id": "20261123T030000Z-db", "host": "db", "error": None}])
+BACK = "run --rm --no-deps sidecar restore 20261123T030000Z-db --adopt --yes-overwrite-production db"
 GONE = (1, "Cannot connect to the Docker daemon")
 
 
@@ -94,6 +96,12 @@ class Site:
         path = self.home / "told"
         return path.read_text().splitlines() if path.exists() else []
 
+    def argv(self, *verbs: str) -> list[str]:
+        """What compose was told to do, without the words that are always the same."""
+        always = "compose -p killick-faults -f docker-compose.yml -f dc.prod.yml "
+        told = (line.removeprefix(always) for line in (self.home / "argv").read_text().splitlines())
+        return [line for line in told if line.split()[0] in verbs]
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
@@ -118,6 +126,35 @@ def unchanged(site: Site, ran: Ran) -> None:
 def test_all_is_well(site: Site) -> None:
     site.deploy("--no-pull", code=0)
     assert [verb for verb in site.told if verb in ("pull", "backup", "up")] == ["backup", "up"]
+
+
+def test_nothing_new_starts_before_the_backup(site: Site) -> None:
+    """A sidecar that does not run starts nothing that it depends on; a database that stands still starts as it was."""
+    sidecar = {**CONFIG["services"]["sidecar"], "depends_on": {"app": {"condition": "service_healthy"}}}
+    config = json.dumps({**CONFIG, "services": {"app": {}, "db": {}, "sidecar": sidecar}})
+    site.answers(says={"config": config})
+    assert "  databases  start db as before, to back up" in site.deploy("--check", code=0).out
+    site.deploy("--no-pull", code=1)
+    assert site.argv("up", "run", "exec") == [
+        "up --detach --no-build --no-deps --no-recreate --wait --wait-timeout=2 db",
+        "run --rm --no-deps -T sidecar backup --json",
+        "up --detach --no-build",
+    ]
+
+
+def test_a_database_that_does_not_come_up_for_the_backup(site: Site) -> None:
+    services = {**CONFIG["services"], "db": {}}
+    site.answers(says={"config": json.dumps({**CONFIG, "services": services})}, fails={"up": (1, "db is unhealthy")})
+    ran = site.deploy(code=1)
+    assert "db is unhealthy" in ran.err and "docker compose up ended with 1" in ran.err
+    assert "The deploy changed nothing that runs, and no data." in ran.err
+    assert "backup" not in site.told and len(site.argv("up")) == 1
+
+
+def test_a_sidecar_that_does_not_say_the_host(site: Site) -> None:
+    """An older one: the restore then says itself what it wants to hear."""
+    site.answers(says={"backup": json.dumps([{"source": "db", "id": "i-db"}])}, fails={"up": (1, "")})
+    assert "sidecar restore i-db --adopt\n" in site.deploy(code=1).err
 
 
 def test_check_asks_and_does_nothing(site: Site) -> None:
