@@ -71,6 +71,10 @@ class Compose:
         told = _answer(Command(("docker", "inspect", *ids), inherit=True), _SECONDS)
         return [Container.of(document) for document in json.loads(told)]
 
+    def volumes(self) -> list[str]:
+        """The names of all that are here, whoever's they are."""
+        return _answer(Command(("docker", "volume", "ls", "--quiet"), inherit=True), _SECONDS).split()
+
 
 def find(folder: Path, environment: str, project: str = "") -> Compose:
     """Raises SettingsError for a file that is not there, Refused where the project's name is the folder's by chance."""

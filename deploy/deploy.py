@@ -57,10 +57,11 @@ class Deploy:
             steps.append(timed("build", "build the images that are built here", self._build))
         if options.backup:
             safety.sidecar(self.config, options.sidecar)
-            asleep = safety.needed(self.config, options.sidecar, before) if before else []
+            begun = self._begun(before)
+            asleep = safety.needed(self.config, options.sidecar, before) if begun else []
             if asleep:
                 steps.append(timed("databases", f"start {', '.join(asleep)} as before, to back up", self._wake(asleep)))
-            if before:
+            if begun:
                 steps.append(timed("backup", f"back up every source of {options.sidecar}", self._back_up))
         if options.override:
             steps.append(timed("override", f"copy {self.compose.files[-1]} to {OVERRIDE}", self._copy))
@@ -76,7 +77,7 @@ class Deploy:
         found = []
         if not self.options.backup:
             found.append("there is no backup before it: --no-backup")
-        elif not self.compose.containers():
+        elif not self._begun(self.compose.containers()):
             found.append("nothing of the project is here yet, so there is nothing to back up")
         if not self.options.urls:
             found.append("no address is asked for: --url http://… proves that the app answers")
@@ -127,6 +128,10 @@ class Deploy:
                 continue
             lines += [f"The last words of {name}:", *(f"  {line}" for line in said.splitlines())]
         return lines
+
+    def _begun(self, before: Sequence[Container]) -> bool:
+        """Whether anything of it was here before, so that there may be data."""
+        return bool(before) or safety.kept(self.config, self.compose.volumes())
 
     # Steps
 

@@ -58,6 +58,12 @@ def sidecar(config: Mapping[str, Any], service: str) -> None:
         )
 
 
+def kept(config: Mapping[str, Any], volumes: Sequence[str]) -> bool:
+    """Whether one of the project's is among `volumes`: after `docker compose down` its data is there all the same."""
+    own = [volume for volume in (config.get("volumes") or {}).values() if not volume.get("external")]
+    return any(volume["name"] in volumes for volume in own)
+
+
 def needed(config: Mapping[str, Any], service: str, containers: Sequence[Container]) -> list[str]:
     """What has to be started before the sidecar `service` can back up: the databases and the store of its addresses, as
     far as they are the project's own. Nothing where it runs: then they are for whoever stopped them to start."""

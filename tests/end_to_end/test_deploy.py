@@ -196,6 +196,14 @@ def test_a_project_that_stands_still_is_backed_up_before_its_app_is_new(site: Si
     assert site.deploy("prod", "--url", site.url).code == 0
 
 
+def test_a_project_that_was_taken_down_is_backed_up_before_its_app_is_new(site: Site) -> None:
+    site.compose("down", "--timeout", "1")
+    again = site.deploy("prod", "--url", site.url, "--json")
+    assert again.code == 0, again.err
+    assert [one["source"] for one in again.json["backups"]] == ["db"]
+    assert site.orders() == 1000
+
+
 def test_one_at_a_time(site: Site) -> None:
     path = Path(tempfile.gettempdir()) / f"killick-deploy-{site.name}.lock"
     with path.open("w") as held:

@@ -60,7 +60,15 @@ CONFIG = {
         "sidecar": {"deploy": {"replicas": 0}, "environment": {"DATABASE_URL": "postgres://u@db/s"}},
     },
 }
-READS = {"docker version", "version --format={{.Server.Version}}", "compose version", "config", "ps", "inspect"}
+READS = {
+    "docker version",
+    "version --format={{.Server.Version}}",
+    "compose version",
+    "config",
+    "ps",
+    "inspect",
+    "volume ls",
+}
 SAID = json.dumps([{"source": "db", "id": "20261123T030000Z-db", "host": "db", "error": None}])
 BACK = "run --rm --no-deps sidecar restore 20261123T030000Z-db --adopt --yes-overwrite-production db"
 GONE = (1, "Cannot connect to the Docker daemon")
@@ -140,6 +148,20 @@ def test_nothing_new_starts_before_the_backup(site: Site) -> None:
         "run --rm --no-deps -T sidecar backup --json",
         "up --detach --no-build",
     ]
+
+
+@pytest.mark.parametrize(
+    ("here", "backed_up"), [("other_db\nkillick-faults_db", True), ("other_db", False), ("", False)]
+)
+def test_a_project_that_was_taken_down_has_its_data_still(site: Site, here: str, backed_up: bool) -> None:
+    own = {"db": {"name": "killick-faults_db"}, "shared": {"name": "other_db", "external": True}}
+    config = json.dumps({**CONFIG, "services": {**CONFIG["services"], "db": {}}, "volumes": own})
+    site.answers(says={"config": config, "ps": "", "volume ls": here})
+    said = site.deploy("--check", code=0)
+    assert ("nothing to back up" in said.err + said.out) is not backed_up
+    site.deploy("--no-pull", code=1)
+    assert (site.argv("run") == ["run --rm --no-deps -T sidecar backup --json"]) is backed_up
+    assert bool(site.argv("up")[:-1]) is backed_up, "its database is up for it"
 
 
 def test_a_database_that_does_not_come_up_for_the_backup(site: Site) -> None:
