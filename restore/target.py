@@ -51,7 +51,7 @@ class Target:
 
     @property
     def host(self) -> str:
-        return self.source.host
+        return urlsplit(self.url).hostname or "localhost"
 
     @property
     def kind(self) -> str:

@@ -24,10 +24,7 @@ _AHEAD = 300  # seconds that our clock may be ahead of the store's: a stamp from
 
 @dataclass(frozen=True)
 class Outcome:
-    """`error` is a sentence and `code` its exit status; None and 0 when the backup was made. JSON: the contract's.
-
-    `host` is what a restore over production wants to hear, None for a folder.
-    """
+    """`error` is a sentence and `code` its exit status; None and 0 when the backup was made. JSON: the contract's."""
 
     source: str
     id: str | None
@@ -35,10 +32,9 @@ class Outcome:
     seconds: float
     bytes: int
     code: int = 0
-    host: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in ("source", "id", "host", "error", "seconds", "bytes")}
+        return {name: getattr(self, name) for name in ("source", "id", "error", "seconds", "bytes")}
 
 
 def back_up(session: Session, sources: Sequence[Source], *, adopt: bool = False) -> list[Outcome]:
@@ -76,7 +72,6 @@ def _free_stamp(session: Session, sources: Sequence[str]) -> datetime:
 def _one(session: Session, source: Source, stamp: datetime, adopt: bool) -> Outcome:
     id = layout.backup_id(stamp, source.name)
     start = time.monotonic()
-    host = None if source.url.startswith("file:") else source.host
     session.tell(BackupStarted(session.project, source.name, id))
     attempt = _Attempt(session, source, id, stamp)
     try:
@@ -89,10 +84,10 @@ def _one(session: Session, source: Source, stamp: datetime, adopt: bool) -> Outc
         if isinstance(raised, Stopped):
             raise
         code = error.exit_code if isinstance(error, (Refused, Busy)) else 1
-        return Outcome(source.name, None, str(error), seconds, 0, code, host)
+        return Outcome(source.name, None, str(error), seconds, 0, code)
     seconds = round(time.monotonic() - start, 3)
     attempt.finished(manifest, seconds)
-    return Outcome(source.name, id, None, seconds, manifest.archive.bytes if manifest.archive else 0, host=host)
+    return Outcome(source.name, id, None, seconds, manifest.archive.bytes if manifest.archive else 0)
 
 
 class _Attempt:

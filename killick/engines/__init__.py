@@ -54,11 +54,6 @@ class Source:
     rows: bool = True
     mask: Mask | None = None
 
-    @property
-    def host(self) -> str:
-        """What has to be typed before it is overwritten where it is production."""
-        return urlsplit(self.url).hostname or "localhost"
-
 
 @dataclass(frozen=True)
 class Facts:
