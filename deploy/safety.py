@@ -10,21 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from deploy.compose import Compose
 from deploy.containers import Container
 from killick.errors import CommandFailed, KillickError, Refused
-from killick.process import Command, start
+from killick.process import Command, run, start
 from killick.settings import urls
 
 # Without it compose starts what the sidecar depends on, and makes anew what was just pulled or built: the new app would
 # migrate before the backup, and one that crashed would bar the way back.
 _ALONE = ("run", "--rm", "--no-deps")
+_SECONDS = 60.0  # that a dry run may take
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A backup of one source; `host` is its database's, "" for a folder, or where an older killick does not say."""
+    """A backup of one source; `host` is what a restore over production has to name, "" for a folder."""
 
     source: str
     id: str
@@ -36,7 +38,7 @@ def back_up(compose: Compose, service: str, *, running: bool) -> list[Saved]:
     how = ("exec", "-T", service, "killick") if running else (*_ALONE, "-T", service)
     command = compose.command(*how, "backup", "--json")
     try:
-        return [Saved(one["source"], one["id"], one.get("host") or "") for one in _told(command)]
+        made = [(str(one["source"]), str(one["id"])) for one in _told(command)]
     except CommandFailed as error:
         raise KillickError(
             f"the backup before the deploy failed (exit {error.status}); nothing was changed",
@@ -47,6 +49,8 @@ def back_up(compose: Compose, service: str, *, running: bool) -> list[Saved]:
             f"what {service} says of its backup cannot be read, as if it were not killick; nothing was changed",
             f"try it alone: {shlex.join(command.argv)}",
         ) from None
+    foreseen = ((source, id, compose.command(*how, "restore", id, "--dry-run", "--json")) for source, id in made)
+    return [Saved(source, id, _host(command)) for source, id, command in foreseen]
 
 
 def sidecar(config: Mapping[str, Any], service: str) -> None:
@@ -91,6 +95,16 @@ def _told(command: Command) -> list[dict[str, Any]]:
     if not found:
         raise ValueError("it backed up nothing")
     return found
+
+
+def _host(restore: Command) -> str:
+    """Of the target that a dry run of `restore` tells: its address may stand in a file that only the sidecar can read.
+    "" where it does not tell: the restore itself then says what it wants to hear."""
+    try:
+        into = urlsplit(json.loads(run(restore, timeout=_SECONDS).text)["into"])
+    except (KillickError, TimeoutError, ValueError, LookupError, TypeError):
+        return ""
+    return "" if into.scheme == "file" else into.hostname or "localhost"
 
 
 def _hosts(environment: Mapping[str, str | None]) -> Iterator[str]:

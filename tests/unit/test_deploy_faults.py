@@ -33,7 +33,7 @@ import json, pathlib, sys, time
 
 at = pathlib.Path(FOLDER)
 words = sys.argv[1:]
-verbs = "inspect logs backup pull build up ps config".split()
+verbs = "inspect logs backup restore pull build up ps config".split()
 verb = next((each for each in verbs if each in words), " ".join(words[:2]))
 with open(at / "told", "a") as file:
     file.write(verb + "\\n")
@@ -69,7 +69,8 @@ READS = {
     "inspect",
     "volume ls",
 }
-SAID = json.dumps([{"source": "db", "id": "20261123T030000Z-db", "host": "db", "error": None}])
+SAID = json.dumps([{"source": "db", "id": "20261123T030000Z-db", "error": None}])
+FORESEEN = json.dumps({"into": "postgres://u@db/s", "refused": "db is production"})
 BACK = "run --rm --no-deps sidecar restore 20261123T030000Z-db --adopt --yes-overwrite-production db"
 GONE = (1, "Cannot connect to the Docker daemon")
 
@@ -80,7 +81,8 @@ class Site:
     home: Path
 
     def answers(self, **changes: Any) -> None:
-        says = {"config": json.dumps(CONFIG), "ps": "1", "inspect": json.dumps([CONTAINER]), "backup": SAID}
+        asked = {"config": json.dumps(CONFIG), "ps": "1", "inspect": json.dumps([CONTAINER])}
+        says = {**asked, "backup": SAID, "restore": FORESEEN}
         document = {"says": says, "fails": {}, "sleeps": {}, "after": {}}
         changes["says"] = {**says, **changes.get("says", {})}
         (self.home / "answers.json").write_text(json.dumps(document | changes))
@@ -146,6 +148,7 @@ def test_nothing_new_starts_before_the_backup(site: Site) -> None:
     assert site.argv("up", "run", "exec") == [
         "up --detach --no-build --no-deps --no-recreate --wait --wait-timeout=2 db",
         "run --rm --no-deps -T sidecar backup --json",
+        "run --rm --no-deps -T sidecar restore 20261123T030000Z-db --dry-run --json",
         "up --detach --no-build",
     ]
 
@@ -160,7 +163,7 @@ def test_a_project_that_was_taken_down_has_its_data_still(site: Site, here: str,
     said = site.deploy("--check", code=0)
     assert ("nothing to back up" in said.err + said.out) is not backed_up
     site.deploy("--no-pull", code=1)
-    assert (site.argv("run") == ["run --rm --no-deps -T sidecar backup --json"]) is backed_up
+    assert (site.argv("run")[:1] == ["run --rm --no-deps -T sidecar backup --json"]) is backed_up
     assert bool(site.argv("up")[:-1]) is backed_up, "its database is up for it"
 
 
@@ -173,10 +176,20 @@ def test_a_database_that_does_not_come_up_for_the_backup(site: Site) -> None:
     assert "backup" not in site.told and len(site.argv("up")) == 1
 
 
-def test_a_sidecar_that_does_not_say_the_host(site: Site) -> None:
-    """An older one: the restore then says itself what it wants to hear."""
-    site.answers(says={"backup": json.dumps([{"source": "db", "id": "i-db"}])}, fails={"up": (1, "")})
-    assert "sidecar restore i-db --adopt\n" in site.deploy(code=1).err
+@pytest.mark.parametrize(
+    ("into", "named"),
+    [
+        ("postgres://u@db.internal:5433/s", " --yes-overwrite-production db.internal"),
+        ("postgres:///s", " --yes-overwrite-production localhost"),
+        ("file:///uploads", ""),
+        (None, ""),
+    ],
+)
+def test_the_way_back_names_the_target_that_the_sidecar_knows(site: Site, into: str | None, named: str) -> None:
+    """Where it does not tell, the restore says itself what it wants to hear."""
+    fails = {"up": (1, "")} | ({"restore": (5, "no")} if into is None else {})
+    site.answers(says={"restore": json.dumps({"into": into})}, fails=fails)
+    assert f"sidecar restore 20261123T030000Z-db --adopt{named}\n" in site.deploy(code=1).err
 
 
 def test_check_asks_and_does_nothing(site: Site) -> None:
