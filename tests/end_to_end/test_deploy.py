@@ -200,7 +200,7 @@ def test_a_project_that_was_taken_down_is_backed_up_before_its_app_is_new(site: 
     site.compose("down", "--timeout", "1")
     again = site.deploy("prod", "--url", site.url, "--json")
     assert again.code == 0, again.err
-    assert [one["source"] for one in again.json["backups"]] == ["db"]
+    assert len(again.json["backups"]) == 1
     assert site.orders() == 1000
 
 

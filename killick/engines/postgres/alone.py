@@ -37,9 +37,12 @@ _OTHERS = """
     WHERE a.datid IN ({databases}) AND a.usesysid IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()"""
 # Asked of each session once more, so after the list of sessions was made: whoever is in it came in before the lock.
 _LOCK = """(
-    SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l WHERE l.pid = {pid} AND l.pid <> a.pid
-    AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND l.objid = {database}
-    AND CASE WHEN l.granted THEN l.mode IN ('AccessExclusiveLock', 'ShareLock') ELSE {late} END) > 0"""
+    SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l WHERE l.pid <> a.pid AND {whose}
+    AND l.classid = 'pg_catalog.pg_database'::pg_catalog.regclass AND l.objid = {database}) > 0"""
+_OURS = "l.pid = {pid} AND l.granted AND l.mode IN ('AccessExclusiveLock', 'ShareLock')"
+# Later anybody's that keeps new sessions out, or is waited for: a pooler tells other pids than the server's.
+_ANY = """CASE WHEN l.granted THEN l.mode IN ('AccessExclusiveLock', 'ShareLock')
+    ELSE l.mode <> 'RowExclusiveLock' END"""
 
 # What we say is done outlives a crash; a server that waits for its standbys too goes on doing so.
 _LASTING = """
@@ -114,7 +117,7 @@ def _attempt(server: Session, address: Address, steps: Sequence[Step], limit: st
 
 
 def _ending(server: Session, pid: int, database: int, ended: set[int]) -> Callable[[], None]:
-    """Ends the sessions of `database`, once the session `pid` has the lock on it, or after a second waits for one.
+    """Ends the sessions of `database`, once the session `pid` has the lock on it, or after a second one is waited for.
 
     Not when its attempt has just come to its end: who has waited at the lock is in by then, and stays.
     """
@@ -123,8 +126,8 @@ def _ending(server: Session, pid: int, database: int, ended: set[int]) -> Callab
     others = _OTHERS.format(databases=database) + f" AND a.pid <> {pid} AND {may_end}"
 
     def end() -> None:
-        late = "true" if time.monotonic() - began > _LOCKED_OUT else "false"
-        lock = _LOCK.format(pid=pid, database=database, late=late)
+        late = time.monotonic() - began > _LOCKED_OUT
+        lock = _LOCK.format(database=database, whose=_ANY if late else _OURS.format(pid=pid))
         query = f"SELECT a.pid, pg_catalog.pg_terminate_backend(a.pid) {others} AND {lock}"
         ended.update(found for found, _ in server.rows(query))
 
