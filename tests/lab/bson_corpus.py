@@ -30,6 +30,6 @@ def _fill(place: Path) -> None:
         )
         with tarfile.open(next(Path(work).glob("*.tar.gz"))) as archive:
             for member in archive:
-                if "/test/bson_corpus/" in member.name and member.isfile():
-                    member.name = Path(member.name).name
-                    archive.extract(member, place, filter="data")
+                held = archive.extractfile(member) if "/test/bson_corpus/" in member.name else None
+                if held:
+                    (place / Path(member.name).name).write_bytes(held.read())
