@@ -28,8 +28,7 @@ class Prepare:
         return not databases.full(move)
 
     def act(self, move: Move, watch: Watch) -> None:
-        if move.journal.kept(self.name, "running") is None:
-            move.journal.keep(self.name, "running", [*move.new.running()])
+        move.journal.keep(self.name, "running", [*move.new.running()])
         databases.come_up(move)
         if not databases.full(move):
             move.journal.keep(self.name, "empty", True)

@@ -32,11 +32,10 @@ class Retire:
 
     def act(self, move: Move, watch: Watch) -> None:
         containers = {each["Name"].lstrip("/"): each for each in move.old.inspected()}
-        if move.journal.kept(self.name, "policies") is None:
-            policies = {name: each["HostConfig"]["RestartPolicy"]["Name"] for name, each in containers.items()}
-            running = [name for name, each in containers.items() if each["State"]["Running"]]
-            move.journal.keep(self.name, "policies", {**policies})
-            move.journal.keep(self.name, "running", [*running])
+        policies = {name: each["HostConfig"]["RestartPolicy"]["Name"] for name, each in containers.items()}
+        running = [name for name, each in containers.items() if each["State"]["Running"]]
+        move.journal.keep(self.name, "policies", {**policies})
+        move.journal.keep(self.name, "running", [*running])
         if not move.journal.kept(self.name, "late"):  # once it is stopped it cannot be asked any more
             late = [held.source for held in databases(move) if not unmoved(move, held.source)]
             if late:
